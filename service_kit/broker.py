@@ -1,0 +1,89 @@
+"""What we ask of the Kafka cluster itself: which one it is, and that our topics exist."""
+
+import asyncio
+from collections.abc import Iterable
+
+import structlog
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from service_kit.settings import ServiceSettings
+
+log = structlog.get_logger()
+
+ANSWER_S = 10
+
+
+class Cluster:
+    """A long-lived administrative connection. A call that fails raises `KafkaError` or `TimeoutError`."""
+
+    def __init__(self, settings: ServiceSettings) -> None:
+        self._settings = settings
+        self._client: AIOKafkaAdminClient | None = None
+
+    async def start(self) -> None:
+        client = AIOKafkaAdminClient(
+            bootstrap_servers=self._settings.kafka_servers,
+            client_id=f"{self._settings.name}-admin",
+            request_timeout_ms=ANSWER_S * 1000,
+        )
+        try:
+            await asyncio.wait_for(client.start(), ANSWER_S)
+        except BaseException:
+            await client.close()
+            raise
+        self._client = client
+
+    async def stop(self) -> None:
+        if self._client is not None:
+            await self._client.close()
+            self._client = None
+
+    async def id(self) -> str:
+        """Id of the cluster; another one than before means that all that was sent is gone."""
+        assert self._client is not None  # noqa: S101  started before it is asked
+        found = await asyncio.wait_for(self._client.describe_cluster(), ANSWER_S)
+        return str(found["cluster_id"])
+
+    async def declare(self, topics: Iterable[str]) -> None:
+        """Make the topics that are missing; the broker makes none by itself, a wrong name shall not pass."""
+        assert self._client is not None  # noqa: S101  started before it is asked
+        existing = set(await asyncio.wait_for(self._client.list_topics(), ANSWER_S))
+        missing = [
+            NewTopic(
+                name=topic,
+                num_partitions=1 if topic.endswith(".dead-letters") else self._settings.topic_partitions,
+                replication_factor=self._settings.topic_replicas,
+                # The outbox is the store that everything can be sent from again; the topic need not keep all.
+                topic_configs={"retention.ms": str(30 * 24 * 3600 * 1000)},
+            )
+            for topic in sorted(set(topics) - existing)
+        ]
+        if not missing:
+            return
+        answer = await asyncio.wait_for(self._client.create_topics(missing), ANSWER_S)
+        for topic, code, *_ in answer.topic_errors:
+            error = for_code(code)
+            # Another process may have been faster.
+            if code and error is not TopicAlreadyExistsError:
+                raise error(f"topic {topic} could not be made")
+        log.info("topics_declared", topics=[topic.name for topic in missing])
+
+
+async def declare_topics(settings: ServiceSettings, topics: Iterable[str]) -> None:
+    """Wait for the broker and make the topics; used before anything reads from them."""
+    wanted = sorted(set(topics))
+    delay_s = 0.1
+    while True:
+        cluster = Cluster(settings)
+        try:
+            await cluster.start()
+            await cluster.declare(wanted)
+        except (KafkaError, TimeoutError, OSError) as error:
+            log.warning("broker_unreachable", error=type(error).__name__)
+        else:
+            return
+        finally:
+            await cluster.stop()
+        await asyncio.sleep(delay_s)
+        delay_s = min(delay_s * 2, 5)

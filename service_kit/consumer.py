@@ -1,0 +1,313 @@
+"""Reads events in batches: parse, validate, one transaction for effect and proof, then the offsets.
+
+Nothing an event does can acknowledge it: offsets are committed only after the transaction. What can never be
+handled becomes a dead letter; trouble of database, registry or network is tried again with growing delay
+while the partition waits, so that the order per key holds.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import CommitFailedError, IllegalStateError, RebalanceInProgressError
+from opentelemetry import propagate, trace
+from pydantic import ValidationError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from service_kit import telemetry
+from service_kit.consuming import EventRouter
+from service_kit.database import Database
+from service_kit.dead_letters import Undeliverable, put_aside
+from service_kit.errors import ServiceError, Unavailable
+from service_kit.events import Event, Received
+from service_kit.inbox import first_time
+from service_kit.schema_client import SchemaClient
+from service_kit.settings import ServiceSettings
+
+log = structlog.get_logger()
+
+BATCH = 500
+POLL_MS = 500
+LONGEST_DELAY_S = 10.0
+DEAD_LETTERS_IN_A_ROW = 100
+"""More than this without one good event between them is a fault of ours, not of the events."""
+
+TRANSIENT_SQL_STATES = ("08", "40", "53", "55P", "57", "58")
+"""Classes of PostgreSQL errors that pass: connection, serialization, resources, locks, shutdown, system."""
+
+FRAME_BYTES = 5
+LINKS = 32
+
+
+class TooManyDeadLetters(Exception):  # noqa: N818  a state the consumer stops in
+    """The consumer stopped instead of draining the topic into dead letters."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Poison:
+    """A record that can not even be read, and why."""
+
+    record: ConsumerRecord
+    reason: str
+    detail: str
+
+
+class BatchConsumer:
+    """`run` consumes until it is cancelled. It raises on trouble with the broker that a new start cures."""
+
+    def __init__(
+        self,
+        settings: ServiceSettings,
+        database: Database,
+        schemas: SchemaClient,
+        router: EventRouter,
+        *,
+        instance: str | None = None,
+    ) -> None:
+        self._settings = settings
+        self._database = database
+        self._schemas = schemas
+        self._router = router
+        self._instance = instance
+        self._consumer: AIOKafkaConsumer | None = None
+        self._dead_in_a_row = 0
+        self.stopped_because: str | None = None
+        self.progress_at = time.time()
+        """When a batch was last committed, or the topics were last seen to be empty."""
+
+    async def run(self) -> None:
+        consumer = AIOKafkaConsumer(
+            *sorted(self._router.topics),
+            bootstrap_servers=self._settings.kafka_servers,
+            group_id=self._settings.name,
+            group_instance_id=self._instance,
+            client_id=f"{self._settings.name}-consumer",
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            session_timeout_ms=10_000,
+            heartbeat_interval_ms=1_000,
+            max_poll_interval_ms=300_000,
+            fetch_max_wait_ms=250,
+            metadata_max_age_ms=10_000,
+        )
+        await consumer.start()
+        self._consumer = consumer
+        log.info("consumer_started", topics=sorted(self._router.topics))
+        try:
+            while True:
+                batches = await consumer.getmany(timeout_ms=POLL_MS, max_records=BATCH)
+                self._measure(consumer)
+                if not batches:
+                    if self.lag() == 0:
+                        self.progress_at = time.time()
+                    continue
+                records = [record for partition in batches.values() for record in partition]
+                await self._handle(records)
+                await self._commit(consumer, batches)
+                self.progress_at = time.time()
+                telemetry.CONSUMER_PROGRESS.set(self.progress_at)
+        except TooManyDeadLetters as error:
+            self.stopped_because = str(error)
+            log.critical("consumer_stopped", reason=str(error))
+            await asyncio.Event().wait()
+        finally:
+            self._consumer = None
+            await consumer.stop()
+
+    def lag(self) -> int | None:
+        """Events in our partitions that were not handled yet; None before the broker has told."""
+        if self._consumer is None:
+            return None
+        total = 0
+        for partition in self._consumer.assignment():
+            behind = _behind(self._consumer, partition)
+            if behind is None:
+                return None
+            total += behind
+        return total
+
+    def _measure(self, consumer: AIOKafkaConsumer) -> None:
+        for partition in consumer.assignment():
+            behind = _behind(consumer, partition)
+            if behind is not None:
+                telemetry.CONSUMER_LAG.labels(partition.topic, partition.partition).set(behind)
+
+    async def _commit(
+        self, consumer: AIOKafkaConsumer, batches: dict[TopicPartition, list[ConsumerRecord]]
+    ) -> None:
+        offsets = {partition: records[-1].offset + 1 for partition, records in batches.items()}
+        try:
+            await consumer.commit(offsets)
+        except (CommitFailedError, RebalanceInProgressError, IllegalStateError) as error:
+            # The partitions went to another process, which reads these events again and finds them handled.
+            log.info("offsets_not_committed", error=type(error).__name__)
+
+    async def _handle(self, records: Sequence[ConsumerRecord]) -> None:
+        events: list[Received[Event]] = []
+        origin: dict[int, ConsumerRecord] = {}
+        for record in records:
+            parsed = await self._patiently(lambda record=record: self._parse(record))
+            if isinstance(parsed, _Poison):
+                # What came before it is handled first, so that the order per key holds.
+                await self._act(events, origin)
+                events, origin = [], {}
+                await self._put_aside(record, parsed.reason, parsed.detail)
+            elif parsed is not None:
+                origin[id(parsed)] = record
+                events.append(parsed)
+        await self._act(events, origin)
+
+    async def _act(self, events: list[Received[Event]], origin: dict[int, ConsumerRecord]) -> None:
+        """Handle the batch in one transaction; when an event spoils it, one by one to find which."""
+        if not events:
+            return
+        started = time.perf_counter()
+        try:
+            await self._patiently(lambda: self._transact(events))
+        except Exception as error:
+            if len(events) == 1:
+                reason = error.code if isinstance(error, ServiceError) else type(error).__name__
+                log.exception("event_not_handled", event_id=str(events[0].event_id))
+                await self._put_aside(origin[id(events[0])], reason, str(error))
+                return
+            for event in events:
+                await self._act([event], origin)
+            return
+        self._dead_in_a_row = 0
+        telemetry.BATCH_SECONDS.observe(time.perf_counter() - started)
+
+    async def _transact(self, events: Sequence[Received[Event]]) -> None:
+        with telemetry.tracer.start_as_current_span("handle_events", links=_links(events)):
+            async with self._database.transaction() as session:
+                fresh = await first_time(session, events)
+                await self._router.handle(session, fresh)
+        for event in fresh:
+            telemetry.EVENTS_HANDLED.labels(event.data.name, "handled").inc()
+        if len(fresh) < len(events):
+            telemetry.EVENTS_HANDLED.labels("any", "duplicate").inc(len(events) - len(fresh))
+
+    async def _patiently(self, work: Any) -> Any:
+        """Do it until nothing transient stands in its way; the partition waits meanwhile."""
+        delay_s = 0.1
+        while True:
+            try:
+                return await work()
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                log.warning("waiting", error=type(error).__name__, detail=str(error)[:300], delay_s=delay_s)
+            await asyncio.sleep(delay_s)
+            delay_s = min(delay_s * 2, LONGEST_DELAY_S)
+
+    async def _parse(self, record: ConsumerRecord) -> Received[Event] | _Poison | None:  # noqa: PLR0911
+        """The event; why it is none; or None for an event this service does not hear."""
+        headers = {name: value.decode(errors="replace") for name, value in record.headers}
+        type_name = headers.get("ce_type")
+        if type_name is None:
+            return _Poison(record, "no_type", "the record has no ce_type header")
+        event_type = self._router.event_of(type_name)
+        if event_type is None:
+            return None
+        value: bytes = record.value or b""
+        try:
+            data = value
+            if value[:1] == b"\x00" and len(value) > FRAME_BYTES:
+                schema = await self._schemas.by_id(int.from_bytes(value[1:FRAME_BYTES], "big"))
+                data = value[FRAME_BYTES:]
+                schema.refuse_invalid(orjson.loads(data))
+            return Received(
+                data=event_type.model_validate_json(data),
+                event_id=UUID(headers["ce_id"]),
+                occurred_at=datetime.fromisoformat(headers["ce_time"]),
+                key=(record.key or b"").decode(),
+                correlation_id=headers.get("correlationid"),
+                topic=record.topic,
+                partition=record.partition,
+                offset=record.offset,
+                sent_at=datetime.fromtimestamp(record.timestamp / 1000, UTC),
+                traceparent=headers.get("traceparent"),
+                raw=data,
+            )
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            path = "/".join(str(part) for part in first["loc"])
+            return _Poison(record, "unreadable", f"/{path}: {first['msg']}")
+        except orjson.JSONDecodeError as error:
+            return _Poison(record, "not_json", str(error))
+        except (KeyError, ValueError, UnicodeDecodeError) as error:
+            return _Poison(record, "bad_headers", f"{type(error).__name__}: {error}")
+        except ServiceError as error:
+            if isinstance(error, Unavailable):
+                raise
+            return _Poison(record, error.code, str(error))
+
+    async def _put_aside(self, record: ConsumerRecord, reason: str, detail: str) -> None:
+        if self._dead_in_a_row >= DEAD_LETTERS_IN_A_ROW:
+            raise TooManyDeadLetters(
+                f"{self._dead_in_a_row} events in a row could not be handled; the last: {reason}: {detail}"
+            )
+        headers = {name: value.decode(errors="replace") for name, value in record.headers}
+        undeliverable = Undeliverable(
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            key=record.key,
+            value=record.value,
+            headers=headers,
+            event_id=_uuid_or_none(headers.get("ce_id")),
+        )
+
+        async def keep() -> None:
+            async with self._database.transaction() as session:
+                await put_aside(session, undeliverable, reason=reason, detail=detail)
+
+        await self._patiently(keep)
+        self._dead_in_a_row += 1
+        telemetry.EVENTS_HANDLED.labels("any", "dead").inc()
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the same work may succeed later without anybody changing the event."""
+    if isinstance(
+        error, (Unavailable, OSError, TimeoutError, InterfaceError, OperationalError, PoolTimeoutError)
+    ):
+        return True
+    if isinstance(error, DBAPIError):
+        if error.connection_invalidated:
+            return True
+        state = getattr(error.orig, "sqlstate", None) or ""
+        return state.startswith(TRANSIENT_SQL_STATES)
+    return False
+
+
+def _behind(consumer: AIOKafkaConsumer, partition: TopicPartition) -> int | None:
+    end = consumer.highwater(partition)
+    if end is None:
+        return None
+    # There is no public way to the position that does not wait.
+    state = consumer._subscription.subscription.assignment.state_value(partition)  # noqa: SLF001
+    if state is None or not state.has_valid_position:
+        return None
+    return max(0, int(end) - int(state.position))
+
+
+def _links(events: Sequence[Received[Event]]) -> list[trace.Link]:
+    """The traces of the events in the batch, as links of the batch's one span."""
+    carriers = [{"traceparent": event.traceparent} for event in events[:LINKS] if event.traceparent]
+    spans = [trace.get_current_span(propagate.extract(carrier)) for carrier in carriers]
+    return [trace.Link(span.get_span_context()) for span in spans]
+
+
+def _uuid_or_none(value: str | None) -> UUID | None:
+    try:
+        return UUID(value or "")
+    except ValueError:
+        return None

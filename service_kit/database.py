@@ -1,0 +1,138 @@
+"""The service's own PostgreSQL: engine, the two kinds of session, column types, wake-up after the commit."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Annotated, NewType
+from uuid import UUID
+
+import structlog
+from sqlalchemy import BigInteger, DateTime, MetaData, Uuid, text
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.orm import DeclarativeBase, mapped_column
+
+log = structlog.get_logger()
+
+ReadSession = NewType("ReadSession", AsyncSession)
+"""A session whose transaction may only read."""
+
+Session = NewType("Session", ReadSession)
+"""A session that may write. Whoever takes one never commits: the edge that opened it does."""
+
+Id = Annotated[UUID, mapped_column(Uuid, primary_key=True)]
+Moment = Annotated[datetime, mapped_column(DateTime(timezone=True))]
+Cents = Annotated[int, mapped_column(BigInteger)]
+"""Money in integer cents."""
+
+NAMING = {
+    "ix": "ix_%(column_0_label)s",
+    "uq": "uq_%(table_name)s_%(column_0_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+kit_metadata = MetaData(naming_convention=NAMING)
+"""Tables of the kit itself; every service's database has them."""
+
+WAKE_UPS = "wake_ups"
+CONTEXT = "context"
+
+
+def model_base() -> type[DeclarativeBase]:
+    """A declarative base of its own for each service, so that equal table names never meet."""
+
+    class Base(DeclarativeBase):
+        metadata = MetaData(naming_convention=NAMING)
+
+    return Base
+
+
+def async_url(url: str) -> str:
+    """The same address with the driver we use: `postgresql://` becomes `postgresql+asyncpg://`."""
+    scheme, _, rest = url.partition("://")
+    return f"postgresql+asyncpg://{rest}" if scheme in {"postgres", "postgresql"} else url
+
+
+def lock_key(name: str) -> int:
+    """A stable 63-bit number for an advisory lock of this name."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") >> 1
+
+
+def notify_after_commit(session: Session, channel: str) -> None:
+    """Wake whoever listens on `channel`, after the commit and outside of the transaction.
+
+    NOTIFY inside the transaction would take one global lock through every commit and more than halve the
+    rate of writes; a lost wake-up only costs the listener's next slow poll.
+    """
+    session.info.setdefault(WAKE_UPS, set()).add(channel)
+
+
+class Database:
+    """Engine and sessions of one process. `context` travels in `session.info` (see `service_kit.context`)."""
+
+    def __init__(self, url: str, *, pool_size: int = 10, context: object = None, name: str = "ates") -> None:
+        self.url = async_url(url)
+        self.engine: AsyncEngine = create_async_engine(
+            self.url,
+            pool_size=pool_size,
+            max_overflow=pool_size,
+            pool_pre_ping=True,
+            pool_timeout=10,
+            connect_args={"server_settings": {"application_name": name, "timezone": "UTC"}, "timeout": 10},
+        )
+        self._reading_engine = self.engine.execution_options(postgresql_readonly=True)
+        self.context = context
+        self._bell = _Bell(self.engine)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Session]:
+        """Open a writing session; commit at the end, roll back on any error, then wake the listeners."""
+        async with AsyncSession(self.engine, expire_on_commit=False, autoflush=True) as raw:
+            session = Session(ReadSession(raw))
+            session.info[CONTEXT] = self.context
+            async with raw.begin():
+                yield session
+            self._bell.ring(session.info.get(WAKE_UPS, ()))
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[ReadSession]:
+        """Open a session that the server itself keeps from writing; nothing is sent before the first read."""
+        async with AsyncSession(self._reading_engine, expire_on_commit=False, autoflush=False) as raw:
+            raw.info[CONTEXT] = self.context
+            yield ReadSession(raw)
+
+    async def close(self) -> None:
+        await self._bell.stop()
+        await self.engine.dispose()
+
+
+class _Bell:
+    """Coalesces wake-ups: while one NOTIFY is under way, all that ring meanwhile share the next one."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._pending: set[str] = set()
+        self._task: asyncio.Task[None] | None = None
+
+    def ring(self, channels: Iterable[str]) -> None:
+        self._pending.update(channels)
+        if self._pending and (self._task is None or self._task.done()):
+            self._task = asyncio.get_running_loop().create_task(self._notify())
+
+    async def _notify(self) -> None:
+        while self._pending:
+            channels, self._pending = self._pending, set()
+            try:
+                async with self._engine.connect() as connection:
+                    for channel in channels:
+                        await connection.execute(text("select pg_notify(:c, '')"), {"c": channel})
+                    await connection.commit()
+            except Exception as error:  # noqa: BLE001  the slow poll is the net under a lost wake-up
+                log.warning("wake_up_lost", channels=sorted(channels), error=type(error).__name__)
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            await asyncio.gather(self._task, return_exceptions=True)

@@ -1,0 +1,131 @@
+"""Facts on their way out: rows written in the same transaction as the change they tell of.
+
+Lock or insert the aggregate first, publish after it: ids are drawn while the aggregate is held, so that they
+follow the order of the facts of one key. The relay sends the rows in id order (see `service_kit.relay`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+from sqlalchemy import BigInteger, Column, DateTime, Integer, LargeBinary, Table, Text, Uuid, insert, text
+from sqlalchemy.dialects.postgresql import JSONB
+
+from service_kit.context import context
+from service_kit.database import Session, kit_metadata, notify_after_commit
+from service_kit.events import Event, Received
+from service_kit.ids import new_id
+from service_kit.telemetry import causation_id, correlation_id, current_traceparent
+
+CHANNEL = "outbox"
+
+NEXT_ID = "case when pg_current_xact_id() is null then null else nextval('outbox_id_seq') end"
+"""The transaction gets its number before the row gets its id. The relay waits at a gap until every
+transaction that was under way has ended; one that had an id and no number yet would slip through that net."""
+
+outbox = Table(
+    "outbox",
+    kit_metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False, server_default=text(NEXT_ID)),
+    Column("event_id", Uuid, nullable=False, index=True),
+    Column("topic", Text, nullable=False),
+    Column("key", Text, nullable=False, index=True),
+    Column("name", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("schema_id", Integer, comment="absent: the value is sent as it is, without a frame"),
+    Column("data", LargeBinary, nullable=False),
+    Column("headers", JSONB, comment="replaces the event's own headers; only for raw records"),
+    Column("occurred_at", DateTime(timezone=True), nullable=False),
+    Column("recorded_at", DateTime(timezone=True), nullable=False, server_default=text("clock_timestamp()")),
+    Column("correlation_id", Text, index=True),
+    Column("causation_id", Text),
+    Column("traceparent", Text),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One fact in one or more versions of its contract, all under one event id."""
+
+    facts: tuple[Event, ...]
+    key: UUID | str
+    occurred_at: datetime
+    event_id: UUID | None = None
+    """Given where it must be the same each time, for instance for a day that is closed again."""
+    cause: Received[Event] | None = None
+    """The event this fact follows from; without it, what the running request or handler says."""
+
+
+async def publish(
+    session: Session,
+    *facts: Event,
+    key: UUID | str,
+    occurred_at: datetime,
+    event_id: UUID | None = None,
+) -> UUID:
+    """Say one fact, in as many versions of its contract as are still read; answers its event id.
+
+    Raises `SchemaViolation` when the data breaks the contract; nothing is written then.
+    """
+    event_id = event_id or new_id()
+    await publish_many(session, [Outgoing(facts, key, occurred_at, event_id)])
+    return event_id
+
+
+async def publish_many(session: Session, items: Sequence[Outgoing]) -> None:
+    """Say many facts in the given order with one statement."""
+    if not items:
+        return
+    rows = [row for item in items for row in _rows(session, item)]
+    # Pending changes of the aggregates must reach the database before the rows that tell of them.
+    await session.flush()
+    await session.execute(insert(outbox), rows)
+    notify_after_commit(session, CHANNEL)
+
+
+async def publish_raw(
+    session: Session, *, topic: str, key: str, value: bytes, headers: dict[str, str], occurred_at: datetime
+) -> None:
+    """Send bytes as they are, for instance a dead letter, whose value may be no JSON at all."""
+    row = {
+        "event_id": new_id(),
+        "topic": topic,
+        "key": key,
+        "name": "",
+        "version": 0,
+        "schema_id": None,
+        "data": value,
+        "headers": headers,
+        "occurred_at": occurred_at,
+    }
+    await session.execute(insert(outbox), [row])
+    notify_after_commit(session, CHANNEL)
+
+
+def _rows(session: Session, item: Outgoing) -> list[dict[str, Any]]:
+    schemas = context(session).schemas
+    event_id = item.event_id or new_id()
+    rows = []
+    for fact in item.facts:
+        schema = schemas.of(type(fact))
+        data = fact.to_json()
+        schema.refuse_invalid(orjson.loads(data))
+        rows.append(
+            {
+                "event_id": event_id,
+                "topic": fact.topic,
+                "key": str(item.key),
+                "name": fact.name,
+                "version": fact.version,
+                "schema_id": schema.id,
+                "data": data,
+                "occurred_at": item.occurred_at,
+                "correlation_id": item.cause.correlation_id if item.cause else correlation_id.get(),
+                "causation_id": str(item.cause.event_id) if item.cause else causation_id.get(),
+                "traceparent": item.cause.traceparent if item.cause else current_traceparent(),
+            }
+        )
+    return rows

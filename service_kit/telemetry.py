@@ -1,0 +1,124 @@
+"""Logs, metrics and traces: one place where each metric is named, one where the correlation id lives."""
+
+import logging
+import sys
+from collections.abc import MutableMapping
+from contextvars import ContextVar
+from typing import Any
+
+import orjson
+import structlog
+from opentelemetry import propagate, trace
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from prometheus_client import Counter, Gauge, Histogram
+
+correlation_id: ContextVar[str | None] = ContextVar("correlation_id", default=None)
+"""Follows one click through every service: request, outbox row, header, consumer, next outbox row."""
+
+causation_id: ContextVar[str | None] = ContextVar("causation_id", default=None)
+"""The event whose handling says the next one."""
+
+tracer = trace.get_tracer("ates")
+
+REQUESTS = Counter("ates_http_requests_total", "HTTP requests answered", ["method", "route", "status"])
+REQUEST_SECONDS = Histogram(
+    "ates_http_request_seconds",
+    "Time from the first byte of a request to its answer",
+    ["method", "route"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5),
+)
+OUTBOX_BACKLOG = Gauge("ates_outbox_backlog_events", "Outbox rows not yet acknowledged by the broker")
+OUTBOX_AGE = Gauge("ates_outbox_oldest_unsent_seconds", "Age of the oldest outbox row not yet sent")
+OUTBOX_SENT = Counter("ates_outbox_sent_events_total", "Events acknowledged by the broker", ["topic"])
+CONSUMER_LAG = Gauge(
+    "ates_consumer_lag_events", "Events in the topic not yet handled", ["topic", "partition"]
+)
+CONSUMER_PROGRESS = Gauge("ates_consumer_last_progress_timestamp_seconds", "When a batch was last committed")
+EVENTS_HANDLED = Counter(
+    "ates_consumer_events_total", "Events read, by what became of them", ["event", "outcome"]
+)
+BATCH_SECONDS = Histogram(
+    "ates_consumer_batch_seconds",
+    "Time to validate and commit one batch of events",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30),
+)
+DEAD_LETTERS = Counter(
+    "ates_dead_letters_total", "Events put aside because they can not be handled", ["reason"]
+)
+DUPLICATES_DIFFERENT = Counter(
+    "ates_duplicates_with_other_content_total", "Events whose id came again with other content: an alarm"
+)
+BROKER_ROUND_TRIP = Gauge("ates_broker_round_trip_seconds", "Last probe's way through the broker and back")
+TICKS = Counter("ates_timetable_ticks_total", "Runs of the timetable's entries", ["entry", "outcome"])
+
+
+def _add_ids(_logger: Any, _name: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    if (current := correlation_id.get()) is not None:
+        line.setdefault("correlation_id", current)
+    return line
+
+
+def configure_logging(service: str, process: str, level: str = "INFO") -> None:
+    """Every line of the process, ours and the libraries', as one JSON object on standard output."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        _add_ids,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+
+    def add_process(_logger: Any, _name: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        line["service"], line["process"] = service, process
+        return line
+
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                add_process,
+                structlog.processors.JSONRenderer(
+                    serializer=lambda line, **_: orjson.dumps(line, default=str).decode()
+                ),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    # These libraries print whole tokens or one line per lost connection when they are allowed to.
+    for noisy, at_least in (
+        ("authlib", "INFO"),
+        ("aiokafka", "WARNING"),
+        ("httpx2", "WARNING"),
+        ("httpcore2", "WARNING"),
+    ):
+        logging.getLogger(noisy).setLevel(max(logging.getLevelName(at_least), root.level))
+    # The web framework's access line is replaced by ours, which carries the correlation id.
+    logging.getLogger("uvicorn.access").disabled = True
+
+
+def configure_tracing(service: str, endpoint: str | None) -> None:
+    """Record spans; export them only when an endpoint is set."""
+    provider = TracerProvider(resource=Resource.create({"service.name": service}))
+    if endpoint:
+        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint)))
+    trace.set_tracer_provider(provider)
+
+
+def current_traceparent() -> str | None:
+    """The W3C trace context of the running span, to be stored in an outbox row."""
+    carrier: dict[str, str] = {}
+    propagate.inject(carrier)
+    return carrier.get("traceparent")
