@@ -1,0 +1,21 @@
+"""What every engine comes down to: a command line to run, and how to stop it in good order."""
+
+import signal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Program:
+    """One program as the supervisor or a test starts it."""
+
+    command: Sequence[str]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Added to the environment of the starter."""
+
+    user: str | None = None
+    """Another user to run as; only root may name one."""
+
+    stop_signal: signal.Signals = signal.SIGTERM
+    stop_within_s: float = 20
+    """After this long it is killed."""
