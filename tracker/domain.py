@@ -1,0 +1,271 @@
+"""The rules of work: what a task may be called, who may get one, who may complete it."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from random import Random, SystemRandom
+from uuid import UUID
+
+from service_kit.errors import Conflict, FieldError, Forbidden, Invalid, NotFound
+from service_kit.text import Message
+from service_kit.text import message as _
+
+TITLE_LENGTH_MAX = 200
+JIRA_ID_LENGTH_MAX = 50
+DESCRIPTION_LENGTH_MAX = 10_000
+
+NEVER_ASSIGNED = ("admin", "client", "manager")
+"""Roles that never get a task (R10): they run the exchange or order from it. Accountants work too."""
+
+RUNS_DISTRIBUTIONS = frozenset({"admin", "manager"})
+
+# Letters are spelled out: `[a-z]` with IGNORECASE also takes the Kelvin sign, `\d` every script's digits.
+_JIRA_ID = re.compile(r"[A-Za-z][A-Za-z0-9_]*-[0-9]+")
+_DASHES = "-\u2013\u2014:"
+_BRACKETED = re.compile(rf"\s*\[\s*({_JIRA_ID.pattern})\s*\]\s*(?:[{_DASHES}]\s*)?(.*)", re.DOTALL)
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+
+
+class Status(StrEnum):
+    OPEN = "open"
+    DONE = "done"
+
+
+class HistoryKind(StrEnum):
+    CREATED = "created"
+    ASSIGNED = "assigned"
+    UPDATED = "updated"
+    COMPLETED = "completed"
+
+
+class AssignReason(StrEnum):
+    CREATED = "created"
+    DISTRIBUTED = "distributed"
+
+
+class DistributionStatus(StrEnum):
+    RUNNING = "running"
+    DONE = "done"
+
+
+STATUS_LABELS: dict[str, dict[Status, Message]] = {
+    "birds": {Status.OPEN: _("Birdie in a cage"), Status.DONE: _("Millet in a bowl")},
+    "plain": {Status.OPEN: _("Open"), Status.DONE: _("Done")},
+}
+"""The business's own words for the two states (C2) and the plain ones; events and API know neither."""
+
+
+class TaskNotFound(NotFound):
+    code = "task_not_found"
+    title = _("There is no such task")
+
+
+class DistributionNotFound(NotFound):
+    code = "distribution_not_found"
+    title = _("There is no such distribution")
+
+
+class TaskAlreadyDone(Conflict):
+    code = "task_already_done"
+    title = _("This task is already done")
+
+
+class VersionConflict(Conflict):
+    code = "version_conflict"
+    title = _("Somebody else changed this task meanwhile")
+
+
+class NobodyToAssign(Conflict):
+    code = "nobody_to_assign"
+    title = _("There is nobody who could get a task")
+
+
+class NotTheAssignee(Forbidden):
+    code = "not_the_assignee"
+    title = _("This task belongs to somebody else")
+
+
+class NotYoursToEdit(Forbidden):
+    code = "not_yours_to_edit"
+    title = _("You may not edit this task")
+
+
+class TitleHasBrackets(Invalid):
+    code = "title_has_brackets"
+    title = _("A title has no square brackets")
+
+
+class TitleInvalid(Invalid):
+    code = "title_invalid"
+    title = _("This title cannot be accepted")
+
+
+class JiraIdInvalid(Invalid):
+    code = "jira_id_invalid"
+    title = _("This Jira id cannot be accepted")
+
+
+class DescriptionInvalid(Invalid):
+    code = "description_invalid"
+    title = _("This description cannot be accepted")
+
+
+@dataclass(frozen=True, slots=True)
+class SplitTitle:
+    """A line as people write it, taken apart."""
+
+    jira_id: str | None
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaskText:
+    """What a task says, checked."""
+
+    title: str
+    jira_id: str | None
+    description: str
+
+    @property
+    def title_v1(self) -> str:
+        """The title as version 1 of TaskCreated carries it: with the Jira id in front."""
+        return f"[{self.jira_id}] - {self.title}" if self.jira_id else self.title
+
+
+@dataclass(frozen=True, slots=True)
+class AccountFact:
+    """What one fact about an account says; None where it says nothing."""
+
+    account_id: UUID
+    at: datetime
+    role: str | None = None
+    active: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KnownAccount:
+    """What several facts about one account say together, and since when."""
+
+    account_id: UUID
+    role: str | None = None
+    role_at: datetime | None = None
+    active: bool | None = None
+    active_at: datetime | None = None
+
+
+def parse_title(line: str) -> SplitTitle:
+    """Take "[KEY-1] - title" apart, as people paste it; any other line is a title as it stands (C1)."""
+    match = _BRACKETED.fullmatch(line)
+    if match is None:
+        return SplitTitle(None, line.strip())
+    return SplitTitle(match[1].upper(), match[2].strip())
+
+
+def task_text(title: str, jira_id: str | None, description: str | None) -> TaskText:
+    """Check what somebody wrote; spaces around it and runs of them inside the title are tidied.
+
+    Raises `TitleHasBrackets`, `TitleInvalid`, `JiraIdInvalid` or `DescriptionInvalid`, each naming the field.
+    """
+    return TaskText(_checked_title(title), _checked_jira_id(jira_id), _checked_description(description))
+
+
+def _checked_title(title: str) -> str:
+    if "[" in title or "]" in title:
+        text = _("A title has no square brackets; the Jira id has a field of its own.")
+        raise TitleHasBrackets(text, errors=[FieldError("title", text)])
+    tidy = " ".join(title.split())
+    if not tidy:
+        text = _("Please say in a few words what is to be done.")
+        raise TitleInvalid(text, errors=[FieldError("title", text)])
+    if len(tidy) > TITLE_LENGTH_MAX:
+        text = _("A title has at most {limit} characters.", limit=TITLE_LENGTH_MAX)
+        raise TitleInvalid(text, errors=[FieldError("title", text)])
+    if _CONTROL.search(tidy):
+        text = _("There are control characters in the text.")
+        raise TitleInvalid(text, errors=[FieldError("title", text)])
+    return tidy
+
+
+def _checked_jira_id(jira_id: str | None) -> str | None:
+    tidy = (jira_id or "").strip()
+    if not tidy:
+        return None
+    if not _JIRA_ID.fullmatch(tidy) or len(tidy) > JIRA_ID_LENGTH_MAX:
+        text = _("A Jira id looks like KEY-123.")
+        raise JiraIdInvalid(text, errors=[FieldError("jira_id", text)])
+    return tidy.upper()
+
+
+def _checked_description(description: str | None) -> str:
+    tidy = (description or "").replace("\r\n", "\n").strip()
+    if len(tidy) > DESCRIPTION_LENGTH_MAX:
+        text = _("A description has at most {limit} characters.", limit=DESCRIPTION_LENGTH_MAX)
+        raise DescriptionInvalid(text, errors=[FieldError("description", text)])
+    if _CONTROL.search(tidy):
+        text = _("There are control characters in the text.")
+        raise DescriptionInvalid(text, errors=[FieldError("description", text)])
+    return tidy
+
+
+def searched_text(text: str | None) -> str | None:
+    """What is looked for, without what no text contains; None when nothing is left."""
+    return " ".join(_CONTROL.sub(" ", text or "").split()) or None
+
+
+def newest_by_account(facts: Iterable[AccountFact]) -> list[KnownAccount]:
+    """Fold facts into one state per account; the later moment wins, and of equal moments the later word."""
+    known: dict[UUID, KnownAccount] = {}
+    for fact in facts:
+        state = known.get(fact.account_id) or KnownAccount(fact.account_id)
+        if fact.role is not None and (state.role_at is None or fact.at >= state.role_at):
+            state = replace(state, role=fact.role, role_at=fact.at)
+        if fact.active is not None and (state.active_at is None or fact.at >= state.active_at):
+            state = replace(state, active=fact.active, active_at=fact.at)
+        known[fact.account_id] = state
+    return list(known.values())
+
+
+def may_edit(*, actor_id: UUID, role: str, created_by: UUID, assignee_id: UUID) -> bool:
+    """Whoever asked for the work or does it, and those who run the exchange."""
+    return actor_id in {created_by, assignee_id} or role in RUNS_DISTRIBUTIONS
+
+
+def refuse_editor(*, actor_id: UUID, role: str, created_by: UUID, assignee_id: UUID) -> None:
+    if not may_edit(actor_id=actor_id, role=role, created_by=created_by, assignee_id=assignee_id):
+        raise NotYoursToEdit(_("Its author, its assignee, managers and administrators may edit a task."))
+
+
+def refuse_completion(*, actor_id: UUID, assignee_id: UUID, status: str) -> None:
+    """Raise unless this person may complete the task now: its assignee only, and once (R3)."""
+    if actor_id != assignee_id:
+        raise NotTheAssignee(_("Only the one it is assigned to can complete a task."))
+    refuse_done(status)
+
+
+def refuse_done(status: str) -> None:
+    if status == Status.DONE:
+        raise TaskAlreadyDone(_("This task was completed before; nothing has changed."))
+
+
+def refuse_stale(*, known: int, current: int) -> None:
+    """Raise when an edit was made on an older text than the present one, so that no edit is lost (S1-41)."""
+    if known != current:
+        raise VersionConflict(_("Look at the present text and make your change again."))
+
+
+def nobody_to_assign() -> NobodyToAssign:
+    return NobodyToAssign(_("No active account may get tasks: managers and administrators never do."))
+
+
+def fair_dice() -> Random:
+    """Draw from the operating system's randomness: nobody can tell or steer who gets the next task."""
+    return SystemRandom()
+
+
+def draw_assignees(random: Random, eligible: Sequence[UUID], tasks: int) -> list[UUID]:
+    """Draw one person for each task, independently; it may be the same person again (R2)."""
+    if not eligible:
+        raise nobody_to_assign()
+    return random.choices(eligible, k=tasks)

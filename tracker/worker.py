@@ -1,0 +1,31 @@
+"""Composition of the worker process: the relay, the consumer of accounts, the tick that deals out tasks."""
+
+import structlog
+
+from service_kit.settings import ServiceSettings
+from service_kit.streaming import Every, WorkerContext, run_worker
+from tracker import commands, domain
+from tracker.consumers import router
+from tracker.events import SAYS
+from tracker.settings import TrackerSettings
+
+log = structlog.get_logger()
+
+
+def work(settings: ServiceSettings, *, metrics_port: int) -> None:
+    """Run until told to stop."""
+    assert isinstance(settings, TrackerSettings)  # noqa: S101  narrows the type for mypy
+    chunk = settings.distribution_chunk
+    dice = domain.fair_dice()
+
+    async def distribute(context: WorkerContext) -> None:
+        while True:
+            async with context.database.transaction() as session:
+                run = await commands.run_distribution_chunk(session, random=dice, size=chunk)
+            if run is None:
+                return
+            if run.finished_at is not None:
+                log.info("distribution_done", distribution_id=str(run.id), tasks_assigned=run.tasks_assigned)
+
+    timetable = [Every(settings.distribution_poll_s, distribute, commands.DISTRIBUTIONS_CHANNEL)]
+    run_worker(settings, metrics_port=metrics_port, says=SAYS, router=router, timetable=timetable)
