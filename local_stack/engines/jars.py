@@ -47,7 +47,8 @@ def locked_jars() -> list[Jar]:
     for line in LOCK.read_text().splitlines():
         if line and not line.startswith("#"):
             coordinates, digest = line.split()
-            jars.append(Jar(*coordinates.split(":"), sha256=digest.removeprefix("sha256:")))
+            group, artifact, version = coordinates.split(":")
+            jars.append(Jar(group, artifact, version, digest.removeprefix("sha256:")))
     return jars
 
 

@@ -123,7 +123,7 @@ class Kafka:
             # Business facts are kept: consumers rebuild themselves from the first one.
             "log.retention.ms": "-1",
             "log.segment.bytes": str(128 * 1024 * 1024),
-            # Index files are allocated whole: at the default of 10 MB hundreds of partitions would fill a disk.
+            # Index files are allocated whole; at the default of 10 MB hundreds of partitions fill a disk.
             "log.index.size.max.bytes": str(1024 * 1024),
             "num.network.threads": "2",
             "num.io.threads": "4",

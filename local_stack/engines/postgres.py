@@ -8,7 +8,6 @@ import shutil
 import signal
 import stat
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -16,7 +15,7 @@ from tempfile import NamedTemporaryFile
 
 import psutil
 
-from local_stack.engines.program import Program
+from local_stack.engines.program import Account, Program
 from local_stack.ports import LOOPBACK
 from local_stack.troubles import Trouble
 
@@ -84,8 +83,7 @@ class Postgres:
             capture_output=True,
             text=True,
             check=False,
-            user=self._user(),
-            extra_groups=self._groups(),
+            **_account(),
         )
         if made.returncode != 0:
             raise Trouble(f"PostgreSQL could not make its data folder {self.folder}: {made.stderr.strip()}")
@@ -100,7 +98,7 @@ class Postgres:
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         return Program(
             command=[_binary("postgres"), "-D", str(self.folder), *options],
-            user=self._user(),
+            account=_account(),
             # Fast shutdown: disconnects clients, writes the checkpoint, ends.
             stop_signal=signal.SIGINT,
         )
@@ -146,16 +144,17 @@ class Postgres:
         path = self.folder.resolve()
         return str(path) if len(str(path / ".s.PGSQL.65535")) < _LONGEST_SOCKET_PATH else ""
 
-    def _user(self) -> str | None:
-        return _USER_FOR_ROOT if os.geteuid() == 0 else None
-
-    def _groups(self) -> list[int] | None:
-        return [] if os.geteuid() == 0 else None
-
     def _own(self, path: Path) -> None:
-        if os.geteuid() == 0:
-            account = pwd.getpwnam(_USER_FOR_ROOT)
-            os.chown(path, account.pw_uid, account.pw_gid)
+        account = _account()
+        if account:
+            os.chown(path, account["user"], account["group"])
+
+
+def _account() -> Account:
+    if os.geteuid() != 0:
+        return Account()
+    entry = pwd.getpwnam(_USER_FOR_ROOT)
+    return Account(user=entry.pw_uid, group=entry.pw_gid, extra_groups=[])
 
 
 def _let_others_pass(path: Path) -> None:
@@ -167,15 +166,6 @@ def _let_others_pass(path: Path) -> None:
         mode = folder.stat().st_mode
         if not mode & stat.S_IXOTH:
             folder.chmod(mode | stat.S_IXOTH)
-
-
-def wait_until_ready(server: Postgres, started: subprocess.Popen[bytes], timeout_s: float = 60) -> None:
-    """Block until the server answers; for callers without an event loop."""
-    deadline = time.monotonic() + timeout_s
-    while not server.is_ready():
-        if started.poll() is not None or time.monotonic() > deadline:
-            raise Trouble(f"PostgreSQL did not start on port {server.port}; see its log.")
-        time.sleep(0.02)
 
 
 @functools.cache

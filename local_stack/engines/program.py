@@ -3,6 +3,15 @@
 import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypedDict
+
+
+class Account(TypedDict, total=False):
+    """Whom to run as, in the words of `subprocess.Popen`; empty: as the starter."""
+
+    user: int
+    group: int
+    extra_groups: list[int]
 
 
 @dataclass(frozen=True)
@@ -13,9 +22,7 @@ class Program:
     environment: Mapping[str, str] = field(default_factory=dict)
     """Added to the environment of the starter."""
 
-    user: str | None = None
-    """Another user to run as; only root may name one."""
-
+    account: Account = field(default_factory=Account)
     stop_signal: signal.Signals = signal.SIGTERM
     stop_within_s: float = 20
     """After this long it is killed."""

@@ -6,6 +6,7 @@ import secrets
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ _START_WITHIN_S = 90
 
 
 @dataclass(frozen=True)
-class TestDatabase:
+class DatabaseAddresses:
     """Addresses of one database: for its owner, its service, its reader and the superuser."""
 
     name: str
@@ -54,12 +55,13 @@ def kafka(folder: Path) -> Iterator[Kafka]:
         yield broker
 
 
-def create_database(server: Postgres, name: str) -> TestDatabase:
+def create_database(server: Postgres, name: str) -> DatabaseAddresses:
     """Database `name` with its three roles, as local_stack makes it for a service. Needs no event loop."""
     passwords = {right: secrets.token_hex(8) for right in RIGHTS}
     # In a thread of its own, as the caller may be a fixture inside a running event loop.
-    asyncio.run(ensure_database(server.dsn(), name, passwords))
-    return TestDatabase(
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, ensure_database(server.dsn(), name, passwords)).result()
+    return DatabaseAddresses(
         name=name,
         **{right: server.dsn(name, f"{name}_{right}", passwords[right]) for right in RIGHTS},
         superuser=server.dsn(name),
@@ -85,14 +87,13 @@ def running(program: Program, log: Path, is_ready: Callable[[], bool]) -> Iterat
 
 def start(program: Program, log: Path) -> subprocess.Popen[bytes]:
     with log.open("ab") as output:
-        return subprocess.Popen(
+        return subprocess.Popen(  # noqa: S603 - the command is the engine module's
             program.command,
             env=os.environ | dict(program.environment),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            user=program.user,
-            extra_groups=[] if program.user else None,
+            **program.account,
             # A Ctrl-C in the terminal is for pytest, which then stops the engines in order.
             start_new_session=True,
         )

@@ -1,0 +1,78 @@
+"""Where each part of one exchange listens."""
+
+from dataclasses import dataclass, field
+
+from local_stack.ports import LOOPBACK, PortChooser, is_free
+from local_stack.services import SERVICES
+from local_stack.troubles import Trouble
+
+GATEWAY_PORT, REGISTRY_PORT, KAFKA_PORT = 8080, 8081, 9092
+
+
+@dataclass(frozen=True)
+class Layout:
+    """All ports. By default three are the ones people expect and the others free ones."""
+
+    gateway: int
+    kafka: int
+    kafka_controller: int
+    postgres: int
+    web: dict[str, int] = field(default_factory=dict)
+    """Port of each service's web process by the service's name; the registry's is among them."""
+
+    worker: dict[str, int] = field(default_factory=dict)
+    """Port of each worker's health and metrics."""
+
+    @classmethod
+    def choose(cls, gateway: int | None = None) -> "Layout":
+        """The usual ports, or with `gateway` named that one and all others free."""
+        usual = gateway is None
+        wanted = {"the gateway": gateway or GATEWAY_PORT}
+        if usual:
+            wanted |= {"the schema registry": REGISTRY_PORT, "Kafka": KAFKA_PORT}
+        for owner, port in wanted.items():
+            if not is_free(port):
+                raise Trouble(_taken(owner, port, usual=usual))
+        free = PortChooser(set(wanted.values()))
+        web = {service.name: free.draw() for service in SERVICES}
+        if usual:
+            web["registry"] = REGISTRY_PORT
+        return cls(
+            gateway=gateway or GATEWAY_PORT,
+            kafka=KAFKA_PORT if usual else free.draw(),
+            kafka_controller=free.draw(),
+            postgres=free.draw(),
+            web=web,
+            worker={service.name: free.draw() for service in SERVICES if service.has_worker},
+        )
+
+    @property
+    def gateway_url(self) -> str:
+        return f"http://localhost:{self.gateway}"
+
+    @property
+    def registry_url(self) -> str:
+        return f"http://localhost:{self.web['registry']}"
+
+    @property
+    def kafka_address(self) -> str:
+        return f"{LOOPBACK}:{self.kafka}"
+
+    @property
+    def issuer(self) -> str:
+        return f"{self.gateway_url}/auth"
+
+    def service_url(self, name: str) -> str:
+        return f"{self.gateway_url}/{name}"
+
+
+def _taken(owner: str, port: int, *, usual: bool) -> str:
+    if usual and port != GATEWAY_PORT:
+        return (
+            f"Port {port}, meant for {owner}, is taken: stop the program that listens there, or run "
+            f"./ates up --port {GATEWAY_PORT}, which picks free ports for everything but the gateway."
+        )
+    return (
+        f"Port {port}, meant for {owner}, is taken: stop the program that listens there, or choose another "
+        f"one with ./ates up --port {port + 100}."
+    )
