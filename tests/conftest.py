@@ -1,0 +1,82 @@
+"""Fixtures of all tests: real engines, a database per test, the services' own settings and schemas."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from local_stack.engines.kafka import Kafka
+from local_stack.engines.postgres import Postgres
+from service_kit.clock import FixedClock
+from tests.support import engines
+from tests.support.databases import Databases
+from tests.support.services import Service
+
+NOON = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+"""A Monday, noon in Moscow."""
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    with engines.postgres(tmp_path_factory.mktemp("postgres")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
+    with engines.kafka(tmp_path_factory.mktemp("kafka")) as broker:
+        yield broker
+
+
+@pytest.fixture(scope="session")
+def databases(postgres: Postgres) -> Databases:
+    return Databases(postgres)
+
+
+@pytest.fixture
+def clock() -> FixedClock:
+    return FixedClock(NOON)
+
+
+@pytest.fixture
+async def make_service(
+    databases: Databases, clock: FixedClock, tmp_path: Path
+) -> AsyncIterator[Callable[..., Service]]:
+    """`make_service("tracker")` is that service on a fresh database of its own, without a broker."""
+    made: list[Service] = []
+
+    def make(package: str, **settings: object) -> Service:
+        service = Service.made(package, databases, clock, tmp_path, **settings)
+        made.append(service)
+        return service
+
+    yield make
+    for service in made:
+        await service.close()
+        databases.drop(service.addresses)
+
+
+@pytest.fixture
+def tracker(make_service: Callable[..., Service]) -> Service:
+    return make_service("tracker")
+
+
+@pytest.fixture
+def billing(make_service: Callable[..., Service]) -> Service:
+    return make_service("billing")
+
+
+@pytest.fixture
+def analytics(make_service: Callable[..., Service]) -> Service:
+    return make_service("analytics")
+
+
+@pytest.fixture
+def auth(make_service: Callable[..., Service]) -> Service:
+    return make_service("auth_service")
+
+
+@pytest.fixture
+def registry(make_service: Callable[..., Service]) -> Service:
+    return make_service("schema_registry")

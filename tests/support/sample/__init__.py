@@ -1,0 +1,1 @@
+"""The smallest service there can be: the kit is tested with it."""

@@ -1,0 +1,7 @@
+from typing import ClassVar
+
+from service_kit.settings import ServiceSettings
+
+
+class SampleSettings(ServiceSettings):
+    name: ClassVar[str] = "sample"
