@@ -1,0 +1,27 @@
+"""Money: integer cents inside, a localised figure outside."""
+
+from decimal import Decimal
+
+from babel.numbers import format_currency, format_decimal
+
+from service_kit.text import locale_in_use
+
+CURRENCY = "USD"
+CENTS_PER_DOLLAR = 100
+
+
+def dollars(amount: int) -> int:
+    """Whole dollars as cents, for prices that are written in dollars (R7)."""
+    return amount * CENTS_PER_DOLLAR
+
+
+def format_cents(cents: int, *, locale: str | None = None, signed: bool = False) -> str:
+    """Write an amount the way the reader's language does; `signed` shows a plus as well."""
+    text = format_currency(Decimal(abs(cents)) / CENTS_PER_DOLLAR, CURRENCY, locale=locale or locale_in_use())
+    # A true minus sign stands at the width of a plus, so figures stay in line below each other.
+    sign = "\N{MINUS SIGN}" if cents < 0 else "+" if signed and cents > 0 else ""
+    return sign + text
+
+
+def format_number(number: float, *, locale: str | None = None) -> str:
+    return str(format_decimal(number, locale=locale or locale_in_use()))

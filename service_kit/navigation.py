@@ -1,0 +1,77 @@
+"""Where a signed-in person may go, over all services of the exchange."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from service_kit.identity.people import CurrentUser, Role
+from service_kit.text import message as _
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One entry of the navigation."""
+
+    label: str
+    service: str
+    path: str
+    icon: str
+    roles: frozenset[Role] | None = None
+    """Who finds it there; everybody when None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A place with its address, as one person sees it."""
+
+    label: str
+    href: str
+    icon: str
+    current: bool
+
+
+PLACES = (
+    Place(_("Start"), "auth", "/", "home"),
+    Place(_("My tasks"), "tracker", "/", "tasks"),
+    Place(_("All tasks"), "tracker", "/all", "board"),
+    Place(_("Money"), "billing", "/", "money"),
+    Place(_("Days"), "billing", "/days", "days", frozenset({Role.ACCOUNTANT, Role.ADMIN})),
+    Place(_("Analytics"), "analytics", "/", "chart", frozenset({Role.ADMIN})),
+    Place(_("Accounts"), "auth", "/accounts", "people", frozenset({Role.ADMIN})),
+    Place(_("Events"), "registry", "/", "events"),
+)
+
+
+def navigation(
+    public_urls: Mapping[str, str], user: CurrentUser | None, service: str, path: str
+) -> list[Link]:
+    """The links for this person; the one whose place holds the present page is marked as current."""
+    if user is None:
+        return []
+    open_places = [
+        place
+        for place in PLACES
+        if place.service in public_urls and (place.roles is None or user.role in place.roles)
+    ]
+    # The longest fitting path wins: the page of all tasks is not also the page of my tasks.
+    here = max(
+        (place for place in open_places if place.service == service and _holds(place.path, path)),
+        key=lambda place: len(place.path),
+        default=None,
+    )
+    return [
+        Link(place.label, _short(public_urls, service, place), place.icon, place is here)
+        for place in open_places
+    ]
+
+
+def _holds(place: str, path: str) -> bool:
+    return place in {"/", path} or path.startswith(place + "/")
+
+
+def _short(public_urls: Mapping[str, str], service: str, place: Place) -> str:
+    """A path is enough where the target lies on the same origin."""
+    target, own = urlsplit(public_urls[place.service]), urlsplit(public_urls[service])
+    path = target.path.rstrip("/") + place.path
+    same_origin = (target.scheme, target.netloc) == (own.scheme, own.netloc)
+    return path if same_origin else f"{target.scheme}://{target.netloc}{path}"

@@ -1,0 +1,227 @@
+"""Server-rendered pages: templates, their fragments, toasts and redirects, with htmx and without.
+
+A fragment is a named block of the page's own template, so a page and its live parts can never look different.
+"""
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+import orjson
+from babel.dates import format_date, format_datetime, format_time
+from fastapi import Request
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
+from markupsafe import Markup
+from starlette.responses import HTMLResponse, Response
+
+from service_kit.assets import asset
+from service_kit.identity.people import CurrentUser, Role
+from service_kit.money import format_cents, format_number
+from service_kit.navigation import navigation
+from service_kit.serving.runtime import own_path, public_path, runtime_of
+from service_kit.settings import ServiceSettings
+from service_kit.text import (
+    LOCALE_NAMES,
+    add_catalogues,
+    gettext,
+    locale_in_use,
+    ngettext,
+    shown,
+)
+
+ToastKind = Literal["success", "info", "error"]
+TOAST_COOKIE = "ates-toast"
+TOAST_LASTS_S = 30
+TOAST_LENGTH_MAX = 500
+SEE_OTHER = 303
+
+
+class Pages:
+    """The templates of one service: its own before those of the kit."""
+
+    def __init__(self, settings: ServiceSettings, package: str) -> None:
+        add_catalogues(package)
+        self._settings = settings
+        self._package = package
+        loaders = [PackageLoader("service_kit")]
+        if package != "service_kit":
+            loaders.insert(0, PackageLoader(package))
+        self.environment = Environment(
+            loader=ChoiceLoader(loaders),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            finalize=shown,
+        )
+        self.environment.globals.update(
+            _=gettext,
+            gettext=gettext,
+            ngettext=ngettext,
+            url=self.url,
+            static=self.static,
+            service_url=self.service_url,
+            money=format_cents,
+            number=format_number,
+            moment=self.moment,
+            day=day,
+            role_label=role_label,
+            locale=locale_in_use,
+            locale_names=LOCALE_NAMES,
+            person_code=person_code,
+            query=_with_query,
+        )
+
+    def render(
+        self,
+        request: Request,
+        template: str,
+        context: Mapping[str, Any] | None = None,
+        *,
+        block: str | None = None,
+        status: int = 200,
+    ) -> HTMLResponse:
+        """Render a page, or only one named block of it."""
+        found = self.environment.get_template(template)
+        values = {**self._of_request(request), **(context or {})}
+        if block is None:
+            text = found.render(values)
+        else:
+            text = "".join(found.blocks[block](found.new_context(values)))
+        response = HTMLResponse(text, status)
+        response.headers["Cache-Control"] = "no-store"
+        # One address answers whole pages and fragments; a cache in between must keep them apart.
+        response.headers["Vary"] = "HX-Request, Cookie, Accept-Language"
+        if block is None and TOAST_COOKIE in request.cookies:
+            response.delete_cookie(TOAST_COOKIE, path="/", httponly=True, samesite="lax")
+        return response
+
+    def url(self, path: str) -> str:
+        """A path of this service as browsers reach it."""
+        return self._settings.public_path + path
+
+    def service_url(self, service: str, path: str = "/") -> str:
+        """An address of another service."""
+        return self._settings.public_urls[service].rstrip("/") + path
+
+    def static(self, name: str) -> str:
+        found = asset(self._package, name)
+        if found is None:
+            raise FileNotFoundError(name)
+        return self.url(f"/static/{name}?v={found.version}")
+
+    def moment(self, value: datetime, style: Literal["short", "time", "long"] = "short") -> Markup:
+        """A point in time in the business zone, readable by machines as well."""
+        return Markup('<time datetime="{}">{}</time>').format(
+            value.isoformat(timespec="seconds"), _moment_text(value, self._settings.zone, style)
+        )
+
+    def _of_request(self, request: Request) -> dict[str, Any]:
+        user: CurrentUser | None = getattr(request.state, "user", None)
+        settings = self._settings
+        return {
+            "request": request,
+            "user": user,
+            "navigation": navigation(settings.public_urls, user, settings.name, own_path(request)),
+            "here": public_path(request),
+            "csp_nonce": request.state.csp_nonce,
+            "toasts": _waiting_toasts(request),
+            "request_id": request.state.request_id,
+            "signs_out_at": self.url("/logout"),
+            "signs_in_at": self.url(runtime_of(request).sign_in_path),
+            "people_url": self._settings.issuer + "/people",
+            "locale_url": self.url("/locale"),
+        }
+
+
+def render(
+    request: Request,
+    template: str,
+    context: Mapping[str, Any] | None = None,
+    block: str | None = None,
+    *,
+    status: int = 200,
+) -> HTMLResponse:
+    """Render `template` of the service that answers this request."""
+    return runtime_of(request).pages.render(request, template, context, block=block, status=status)
+
+
+def wants_fragment(request: Request) -> bool:
+    """Whether htmx asks for a part of a page; going back in the history needs the whole one."""
+    return "HX-Request" in request.headers and "HX-History-Restore-Request" not in request.headers
+
+
+def redirect(request: Request, path: str) -> Response:
+    """Lead the browser to a path of this service after a form was taken."""
+    target = runtime_of(request).pages.url(path) if path.startswith("/") else path
+    if "HX-Request" in request.headers:
+        return Response(status_code=204, headers={"HX-Redirect": target})
+    return Response(status_code=SEE_OTHER, headers={"Location": target})
+
+
+def toast(response: Response, text: str, kind: ToastKind = "success") -> Response:
+    """Tell something in passing: at once when the page stays, on the next page after a redirect."""
+    told = {"text": str(shown(text))[:TOAST_LENGTH_MAX], "kind": kind}
+    if "Location" in response.headers or "HX-Redirect" in response.headers:
+        packed = base64.urlsafe_b64encode(orjson.dumps(told)).decode()
+        response.set_cookie(
+            TOAST_COOKIE, packed, max_age=TOAST_LASTS_S, path="/", httponly=True, samesite="lax"
+        )
+    else:
+        response.headers["HX-Trigger"] = _ascii_json({"toast": told})
+    return response
+
+
+def day(value: date, style: Literal["short", "long"] = "short") -> str:
+    """A business date."""
+    return str(
+        format_date(value, "EEE, d MMM y" if style == "short" else "EEEE, d MMMM y", locale=locale_in_use())
+    )
+
+
+def role_label(role: Role | str) -> str:
+    return str(shown(Role(role).label))
+
+
+def person_code(guid: object) -> str:
+    """What stands for a person until the browser has asked for the name; ids differ at their end."""
+    return str(guid)[-6:]
+
+
+def _moment_text(value: datetime, zone: ZoneInfo, style: str) -> str:
+    locale = locale_in_use()
+    if style == "time":
+        return str(format_time(value, "short", tzinfo=zone, locale=locale))
+    pattern = "d MMM, HH:mm" if style == "short" else "d MMMM y, HH:mm:ss"
+    return str(format_datetime(value, pattern, tzinfo=zone, locale=locale))
+
+
+def _waiting_toasts(request: Request) -> list[dict[str, str]]:
+    packed = request.cookies.get(TOAST_COOKIE)
+    if not packed:
+        return []
+    try:
+        told = orjson.loads(base64.urlsafe_b64decode(packed))
+        return [{"text": str(told["text"])[:TOAST_LENGTH_MAX], "kind": str(told["kind"])}]
+    except (binascii.Error, ValueError, KeyError, TypeError):
+        return []
+
+
+def _ascii_json(value: object) -> str:
+    """JSON for a header, where nothing but ASCII may stand."""
+    return json.dumps(value, ensure_ascii=True)
+
+
+@pass_context
+def _with_query(context: Context, **changes: object) -> str:
+    """The present address with some query parameters changed; None takes one away."""
+    request: Request = context["request"]
+    changed = request.url.include_query_params(**{k: v for k, v in changes.items() if v is not None})
+    changed = changed.remove_query_params([k for k, v in changes.items() if v is None])
+    path = runtime_of(request).pages.url(own_path(request))
+    return f"{path}?{changed.query}" if changed.query else path

@@ -1,0 +1,211 @@
+"""What surrounds every request: its id, its language, its time, its safety, its place in logs and metrics."""
+
+import re
+import secrets
+import time
+from contextlib import ExitStack
+from datetime import datetime
+from urllib.parse import urlsplit
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service_kit.clock import business_moment
+from service_kit.errors import FieldError, ForeignOrigin, Malformed, ServiceError, TooLarge
+from service_kit.ids import new_id
+from service_kit.serving.failures import respond, unexpected
+from service_kit.serving.runtime import own_path
+from service_kit.serving.transactions import SAFE_METHODS
+from service_kit.settings import ServiceSettings
+from service_kit.telemetry import REQUEST_SECONDS, REQUESTS, correlation_id
+from service_kit.text import LOCALES, in_locale, preferred_locale
+from service_kit.text import message as _
+
+log = structlog.get_logger()
+
+BODY_BYTES_MAX = 1024 * 1024
+REQUEST_ID_HEADER = "X-Request-Id"
+BUSINESS_TIME_HEADER = "X-Business-Time"
+LOCALE_COOKIE = "ates-locale"
+QUIET_PATHS = ("/health/", "/metrics", "/static/")
+"""Asked for all the time; their lines would bury the others."""
+
+_SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,128}")
+OWN_SITES = frozenset({"same-origin", "none"})
+
+
+class Frame:
+    """Outermost layer of the application; whatever happens inside, an answer in our shape leaves."""
+
+    def __init__(self, app: ASGIApp, settings: ServiceSettings) -> None:
+        self._app = app
+        self._settings = settings
+        self._policy = _content_policy(settings)
+        self._own_origin = _origin(settings.public_url)
+        self._secure = settings.public_url.startswith("https:")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        prefix = self._settings.public_path
+        path: str = scope["path"]
+        if prefix and (path == prefix or path.startswith(prefix + "/")):
+            # The gateway leaves the prefix on; from here on routes see the path behind it.
+            scope["root_path"] = prefix
+            if path == prefix:
+                scope["path"] = prefix + "/"
+        state = scope.setdefault("state", {})
+        state["request_id"] = _request_id(headers)
+        state["csp_nonce"] = secrets.token_urlsafe(16)
+        chosen = _chosen_locale(headers)
+        state["locale_chosen"] = chosen is not None
+        correlation = correlation_id.set(state["request_id"])
+        try:
+            with in_locale(chosen or preferred_locale(headers.get("accept-language", ""))):
+                await self._serve(scope, receive, send)
+        finally:
+            correlation_id.reset(correlation)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        method = scope["method"]
+        begun = time.perf_counter()
+        status = 0
+
+        async def send_framed(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                self._add_headers(MutableHeaders(scope=message), request)
+            elif method == "HEAD" and message["type"] == "http.response.body":
+                message = {**message, "body": b""}
+            await send(message)
+
+        if method == "HEAD":
+            scope["method"] = "GET"
+        try:
+            with ExitStack() as stack:
+                self._let_pass(request, method)
+                if (moment := self._played_moment(request)) is not None:
+                    stack.enter_context(business_moment(moment))
+                await self._app(scope, receive, send_framed)
+        except ServiceError as error:
+            await respond(request, error)(scope, receive, send_framed)
+        except Exception:
+            log.exception("request_failed", method=method, path=own_path(request))
+            if status:
+                raise
+            await unexpected(request)(scope, receive, send_framed)
+        finally:
+            self._note(request, method, status, time.perf_counter() - begun)
+
+    def _let_pass(self, request: Request, method: str) -> None:
+        """Stop what is too large or comes from another site, before anything is read or done."""
+        length = request.headers.get("content-length", "0")
+        if length.isdigit() and int(length) > BODY_BYTES_MAX:
+            raise TooLarge(_("A request may have at most one megabyte."))
+        if method in SAFE_METHODS or request.headers.get("authorization", "").lower().startswith("bearer "):
+            return
+        site = request.headers.get("sec-fetch-site")
+        origin = request.headers.get("origin")
+        if site is not None:
+            own = site in OWN_SITES
+        elif origin is not None:
+            own = origin == self._own_origin
+        else:
+            # No browser of this decade sends neither. A program that brings no cookies has nothing to forge.
+            own = not request.cookies
+        if not own:
+            log.warning("foreign_origin", site=site, origin=origin)
+            raise ForeignOrigin(_("Open the page here and try again."))
+
+    def _played_moment(self, request: Request) -> datetime | None:
+        """The business time a loader of past days asks for; only a local exchange listens to it."""
+        text = request.headers.get(BUSINESS_TIME_HEADER)
+        if text is None or self._settings.environment != "local":
+            return None
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            moment = None
+        if moment is None or moment.tzinfo is None:
+            wanted = _("Write it like 2026-11-14T09:30:00Z.")
+            raise Malformed(wanted, errors=[FieldError(BUSINESS_TIME_HEADER, wanted)])
+        return moment
+
+    def _add_headers(self, headers: MutableHeaders, request: Request) -> None:
+        headers[REQUEST_ID_HEADER] = request.state.request_id
+        headers.setdefault("Content-Security-Policy", self._policy.format(nonce=request.state.csp_nonce))
+        headers.setdefault("X-Content-Type-Options", "nosniff")
+        headers.setdefault("X-Frame-Options", "DENY")
+        headers.setdefault("Referrer-Policy", "same-origin")
+        headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
+        headers.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
+        # Most answers are about one person; whoever serves something public says so.
+        headers.setdefault("Cache-Control", "no-store")
+        if self._secure:
+            headers.setdefault("Strict-Transport-Security", "max-age=31536000")
+
+    def _note(self, request: Request, method: str, status: int, seconds: float) -> None:
+        route = _route_of(request.scope)
+        REQUESTS.labels(method, route, str(status)).inc()
+        REQUEST_SECONDS.labels(method, route).observe(seconds)
+        path = own_path(request)
+        if path.startswith(QUIET_PATHS) and status < 400:  # noqa: PLR2004  below are answers, above are failures
+            return
+        user = getattr(request.state, "user", None)
+        log.info(
+            "request",
+            method=method,
+            path=path,
+            route=route,
+            status=status,
+            duration_ms=round(seconds * 1000, 1),
+            actor=str(user.guid) if user is not None else None,
+        )
+
+
+def _request_id(headers: Headers) -> str:
+    given = headers.get(REQUEST_ID_HEADER, "")
+    return given if _SANE_REQUEST_ID.fullmatch(given) else str(new_id())
+
+
+def _chosen_locale(headers: Headers) -> str | None:
+    for pair in headers.get("cookie", "").split(";"):
+        name, _equals, value = pair.strip().partition("=")
+        if name == LOCALE_COOKIE and value in LOCALES:
+            return value
+    return None
+
+
+def _route_of(scope: Scope) -> str:
+    """The route's template; raw paths would give one time series per task."""
+    route = scope.get("route")
+    return getattr(route, "path_format", None) or getattr(route, "path", None) or "unmatched"
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _content_policy(settings: ServiceSettings) -> str:
+    own = _origin(settings.public_url)
+    others = sorted({_origin(url) for url in settings.public_urls.values()} - {own})
+    issuer = [_origin(settings.issuer)] if _origin(settings.issuer) != own else []
+    rules = {
+        "default-src": ["'self'"],
+        "script-src": ["'self'", "'nonce-{nonce}'"],
+        "style-src": ["'self'", "'nonce-{nonce}'"],
+        "img-src": ["'self'", "data:"],
+        "connect-src": ["'self'", *others],
+        "form-action": ["'self'", *issuer],
+        "base-uri": ["'none'"],
+        "object-src": ["'none'"],
+        "frame-ancestors": ["'none'"],
+    }
+    return "; ".join(f"{name} {' '.join(values)}" for name, values in rules.items())

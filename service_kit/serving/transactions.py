@@ -1,0 +1,97 @@
+"""One transaction per request, opened when first asked for and committed before the answer leaves.
+
+A route that returns is committed, whatever status it returns; a route that raises is rolled back. Requests
+that may change nothing (GET, HEAD) get a session in which the database itself refuses to write.
+"""
+
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.routing import APIRoute
+
+from service_kit.clock import Clock
+from service_kit.database import ReadSession, Session
+from service_kit.serving.idempotency import answer_once, wants_once
+from service_kit.serving.runtime import runtime_of
+from service_kit.settings import ServiceSettings
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class UnitOfWork:
+    """The one session of a request; nothing is opened before the first dependency asks."""
+
+    def __init__(self, request: Request, stack: AsyncExitStack) -> None:
+        self._request = request
+        self._stack = stack
+        self._reading: ReadSession | None = None
+        self._writing: Session | None = None
+
+    async def writing(self) -> Session:
+        if self._request.method in SAFE_METHODS:
+            raise RuntimeError(f"a {self._request.method} request changes nothing: ask for Reading")
+        if self._writing is None:
+            self._writing = await self._stack.enter_async_context(
+                runtime_of(self._request).database.transaction()
+            )
+        return self._writing
+
+    async def reading(self) -> ReadSession:
+        # Whoever may write reads what was just written, so both share one session.
+        if self._request.method not in SAFE_METHODS:
+            return await self.writing()
+        if self._reading is None:
+            self._reading = await self._stack.enter_async_context(
+                runtime_of(self._request).database.reading()
+            )
+        return self._reading
+
+
+class ServiceRoute(APIRoute):
+    """A route inside its unit of work."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def in_unit_of_work(request: Request) -> Response:
+            async with AsyncExitStack() as stack:
+                unit = request.state.unit_of_work = UnitOfWork(request, stack)
+                if request.method not in SAFE_METHODS and wants_once(request):
+                    return await answer_once(request, unit.writing, handle)
+                return await handle(request)
+
+        return in_unit_of_work
+
+
+class ServiceRouter(APIRouter):
+    """Router of a service's pages and API."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("route_class", ServiceRoute)
+        super().__init__(*args, **kwargs)
+
+
+async def _writing(request: Request) -> Session:
+    unit: UnitOfWork = request.state.unit_of_work
+    return await unit.writing()
+
+
+async def _reading(request: Request) -> ReadSession:
+    unit: UnitOfWork = request.state.unit_of_work
+    return await unit.reading()
+
+
+def _clock(request: Request) -> Clock:
+    return runtime_of(request).clock
+
+
+def _settings(request: Request) -> ServiceSettings:
+    return runtime_of(request).settings
+
+
+Writing = Annotated[Session, Depends(_writing)]
+Reading = Annotated[ReadSession, Depends(_reading)]
+ClockDep = Annotated[Clock, Depends(_clock)]
+SettingsDep = Annotated[ServiceSettings, Depends(_settings)]
