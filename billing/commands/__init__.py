@@ -1,0 +1,8 @@
+"""Every state change of billing, one function per use case."""
+
+from billing.commands.accounts import choose_language, open_account
+from billing.commands.closing import close_next_day
+from billing.commands.letters import write_letters
+from billing.commands.posting import post_task_facts
+
+__all__ = ["choose_language", "close_next_day", "open_account", "post_task_facts", "write_letters"]

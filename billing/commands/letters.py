@@ -1,0 +1,201 @@
+"""Letters about payouts (A6): files that a mail system may pick up, written after the day is final.
+
+Name, Message-ID, date and content follow from the payout. A letter written twice, because the process ended
+between the file and the commit, is the same file again.
+"""
+
+import asyncio
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from email.message import EmailMessage
+from email.policy import SMTP
+from pathlib import Path
+from uuid import UUID
+
+from babel.dates import format_date
+from sqlalchemy import select, update
+
+from billing.commands.rows import any_of, given
+from billing.domain import EntryKind
+from billing.models import entries, letters, payouts, postings, titles
+from billing.settings import BillingSettings
+from service_kit.context import clock, settings
+from service_kit.database import Session
+from service_kit.money import format_cents
+from service_kit.text import LOCALES, gettext, in_locale
+from service_kit.text import message as _
+
+LETTER = SMTP.clone(cte_type="8bit", max_line_length=200)
+KIND_NAMES = {
+    EntryKind.FEE: _("Fee for the assignment"),
+    EntryKind.REWARD: _("Reward for the work"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    kind: EntryKind
+    amount_cents: int
+    title: str | None
+    jira_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Letter:
+    payout_id: UUID
+    account_id: UUID
+    business_date: date
+    amount_cents: int
+    paid_at: datetime
+    locale: str | None
+    message_id: str
+    lines: Sequence[_Line]
+
+    @property
+    def path(self) -> str:
+        return f"{self.business_date.isoformat()}/{self.account_id}.eml"
+
+    @property
+    def carried_cents(self) -> int:
+        """What the day began with: the payout less what the day brought."""
+        return self.amount_cents - sum(line.amount_cents for line in self.lines)
+
+
+async def write_letters(session: Session) -> int:
+    """Write letters that are queued, some hundred at a time; answers how many were written."""
+    own = settings(session, BillingSettings)
+    queued = await _queued(session, own.letters_at_once)
+    if not queued:
+        return 0
+    await asyncio.to_thread(_write_files, own.letters_folder, own.letters_domain, queued)
+    rows = [{"payout_id": letter.payout_id, "path": letter.path} for letter in queued]
+    done = given(letters, rows)
+    await session.execute(
+        update(letters)
+        .where(letters.c.payout_id == done.c.payout_id)
+        .values(state="written", path=done.c.path, written_at=clock(session).now())
+    )
+    return len(queued)
+
+
+async def _queued(session: Session, limit: int) -> list[_Letter]:
+    # Letters that another process is writing are left to it.
+    found = await session.execute(
+        select(
+            payouts.c.id,
+            payouts.c.account_id,
+            payouts.c.business_date,
+            payouts.c.amount_cents,
+            payouts.c.paid_at,
+            letters.c.locale,
+            letters.c.message_id,
+        )
+        .join(payouts, payouts.c.id == letters.c.payout_id)
+        .where(letters.c.state == "queued")
+        .order_by(payouts.c.business_date, payouts.c.id)
+        .limit(limit)
+        .with_for_update(of=letters, skip_locked=True)
+    )
+    rows = found.all()
+    if not rows:
+        return []
+    lines = await _statements(session, [row.id for row in rows])
+    return [
+        _Letter(
+            payout_id=row.id,
+            account_id=row.account_id,
+            business_date=row.business_date,
+            amount_cents=row.amount_cents,
+            paid_at=row.paid_at,
+            locale=row.locale,
+            message_id=row.message_id,
+            lines=lines.get(row.id, []),
+        )
+        for row in rows
+    ]
+
+
+async def _statements(session: Session, payout_ids: Sequence[UUID]) -> Mapping[UUID, list[_Line]]:
+    """The entries of the paid day that make up each payout, in the order they were posted."""
+    found = await session.execute(
+        select(payouts.c.id, entries.c.kind, postings.c.amount_cents, titles.c.title, titles.c.jira_id)
+        .join(
+            postings,
+            (postings.c.account_id == payouts.c.account_id)
+            & (postings.c.business_date == payouts.c.business_date),
+        )
+        .join(entries, entries.c.id == postings.c.entry_id)
+        .outerjoin(titles, titles.c.task_id == entries.c.task_id)
+        .where(payouts.c.id == any_of(payout_ids), entries.c.kind != EntryKind.PAYOUT)
+        .order_by(payouts.c.id, postings.c.version)
+    )
+    lines: dict[UUID, list[_Line]] = {}
+    for row in found:
+        lines.setdefault(row.id, []).append(
+            _Line(EntryKind(row.kind), row.amount_cents, row.title, row.jira_id)
+        )
+    return lines
+
+
+def _write_files(folder: Path, domain: str, queued: Sequence[_Letter]) -> None:
+    """Write each letter beside its place, then move it there: nobody reads half a letter."""
+    for letter in queued:
+        target = folder / letter.path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        draft = target.with_suffix(f".{os.getpid()}.draft")
+        with draft.open("wb") as file:
+            file.write(_compose(letter, domain))
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(target)
+
+
+def _compose(letter: _Letter, domain: str) -> bytes:
+    # Who has chosen no language gets every language we have.
+    languages = (letter.locale,) if letter.locale in LOCALES else tuple(reversed(LOCALES))
+    subjects, texts = [], []
+    for language in languages:
+        with in_locale(language):
+            subjects.append(_subject(letter, language))
+            texts.append("\n".join(_text(letter, language)))
+    mail = EmailMessage(policy=LETTER)
+    mail["Message-ID"] = letter.message_id
+    mail["Date"] = letter.paid_at
+    mail["From"] = f"payroll@{domain}"
+    mail["To"] = f"{letter.account_id}@{domain}"
+    mail["Subject"] = " / ".join(subjects)
+    mail["Auto-Submitted"] = "auto-generated"
+    if letter.locale in LOCALES:
+        mail["Content-Language"] = letter.locale
+    mail.set_content("\n\n---\n\n".join(texts) + "\n", cte="8bit")
+    return mail.as_bytes()
+
+
+def _subject(letter: _Letter, language: str) -> str:
+    day = format_date(letter.business_date, "long", locale=language)
+    return gettext("Your pay for {day}: {amount}", day=day, amount=format_cents(letter.amount_cents))
+
+
+def _text(letter: _Letter, language: str) -> Iterator[str]:
+    day = format_date(letter.business_date, "full", locale=language)
+    yield gettext("Hello!")
+    yield ""
+    yield gettext(
+        "For {day} you are paid {amount}. Your account starts the next day at zero.",
+        day=day,
+        amount=format_cents(letter.amount_cents),
+    )
+    yield ""
+    yield gettext("How it adds up:")
+    if letter.carried_cents:
+        yield _row(letter.carried_cents, gettext("Carried over from the day before"))
+    for line in letter.lines:
+        name = " ".join(part for part in (line.jira_id, line.title) if part)
+        yield _row(line.amount_cents, f"{KIND_NAMES[line.kind].translated()}: {name}".removesuffix(": "))
+    yield _row(letter.amount_cents, gettext("Paid out"), signed=False)
+
+
+def _row(cents: int, text: str, *, signed: bool = True) -> str:
+    return f"{format_cents(cents, signed=signed):>14}  {text}"

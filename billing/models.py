@@ -1,0 +1,219 @@
+"""Tables of the ledger. Journal, postings, prices and payouts only grow: by rights and by triggers.
+
+The migration beside adds what a model cannot say: append-only triggers, the check that every entry sums to
+zero, the refusal of entries for closed days, and the view `day_figures`.
+"""
+
+from datetime import date, datetime
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Date,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    column,
+    table,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from service_kit.database import NAMING, Cents, Id, Moment
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(naming_convention=NAMING)
+
+
+class LedgerAccount(Base):
+    __tablename__ = "ledger_accounts"
+    __table_args__ = (
+        CheckConstraint("kind in ('worker', 'company', 'payouts')", name="kind"),
+        Index(
+            "ix_ledger_accounts_workers_by_balance", "balance_cents", "id", postgresql_where="kind = 'worker'"
+        ),
+    )
+
+    id: Mapped[Id]
+    """A worker's account has the worker's own guid."""
+    kind: Mapped[str] = mapped_column(Text)
+    balance_cents: Mapped[Cents] = mapped_column(server_default="0")
+    """Cache: the sum of the account's postings."""
+    carried_cents: Mapped[Cents] = mapped_column(server_default="0")
+    """Cache: the sum of its postings up to the last closed day; for a worker, zero or a debt."""
+    version: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    """Cache: how many postings it has."""
+    locale: Mapped[str | None] = mapped_column(Text)
+    """Language of the owner's letters, once the owner has chosen one."""
+    opened_at: Mapped[Moment]
+
+
+class TaskPrice(Base):
+    __tablename__ = "task_prices"
+
+    task_id: Mapped[Id]
+    fee_cents: Mapped[Cents]
+    reward_cents: Mapped[Cents]
+    priced_at: Mapped[Moment]
+
+
+class TaskTitle(Base):
+    """What the tracker calls a task, for people who read the journal."""
+
+    __tablename__ = "task_titles"
+
+    task_id: Mapped[Id]
+    title: Mapped[str] = mapped_column(Text)
+    jira_id: Mapped[str | None] = mapped_column(Text)
+    updated_at: Mapped[Moment]
+
+
+class JournalEntry(Base):
+    __tablename__ = "journal_entries"
+    __table_args__ = (
+        CheckConstraint("kind in ('fee', 'reward', 'payout')", name="kind"),
+        CheckConstraint("(kind = 'payout') = (task_id is null)", name="task"),
+        # A cycle of a task is charged once and a task is rewarded once, whatever ids the events carry.
+        Index("uq_journal_entries_fee", "task_id", "cycle", unique=True, postgresql_where="kind = 'fee'"),
+        Index("uq_journal_entries_reward", "task_id", unique=True, postgresql_where="kind = 'reward'"),
+        Index("ix_journal_entries_late", "business_date", postgresql_where="late"),
+    )
+
+    id: Mapped[Id]
+    event_id: Mapped[UUID] = mapped_column(Uuid, unique=True)
+    """The fact that caused it; for a payout the payout's own id."""
+    kind: Mapped[str] = mapped_column(Text)
+    task_id: Mapped[UUID | None] = mapped_column(Uuid)
+    cycle: Mapped[int | None] = mapped_column(Integer)
+    """Which assignment of the task, counted by the tracker."""
+    business_date: Mapped[date] = mapped_column(Date, index=True)
+    """The day it counts on; later than the event's own date when that day was closed."""
+    occurred_at: Mapped[Moment]
+    recorded_at: Mapped[Moment]
+    late: Mapped[bool]
+
+
+class Posting(Base):
+    """One side of an entry, in the order of its account: `version` counts from 1."""
+
+    __tablename__ = "postings"
+    __table_args__ = (
+        CheckConstraint("amount_cents <> 0", name="amount"),
+        Index("ix_postings_day", "business_date", "account_id"),
+        UniqueConstraint("entry_id", "account_id", name="uq_postings_entry_id"),
+    )
+
+    account_id: Mapped[UUID] = mapped_column(Uuid, ForeignKey("ledger_accounts.id"), primary_key=True)
+    version: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    entry_id: Mapped[UUID] = mapped_column(Uuid, ForeignKey("journal_entries.id"))
+    business_date: Mapped[date] = mapped_column(Date)
+    """Repeated from the entry, so that one account's day is one short index scan."""
+    amount_cents: Mapped[Cents]
+    balance_after_cents: Mapped[Cents]
+
+
+class Day(Base):
+    """A business day. Figures are filled in by the close and never change afterwards."""
+
+    __tablename__ = "days"
+    __table_args__ = (
+        CheckConstraint("state in ('open', 'closed')", name="state"),
+        CheckConstraint("(state = 'closed') = (closed_at is not null)", name="closed_at"),
+    )
+
+    business_date: Mapped[date] = mapped_column(Date, primary_key=True)
+    state: Mapped[str] = mapped_column(Text, server_default="open")
+    zone: Mapped[str] = mapped_column(Text)
+    opened_at: Mapped[Moment]
+    closed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    unread_at_close: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    """Events that were said but not yet read when the close would wait no longer."""
+    opening_cents: Mapped[Cents] = mapped_column(server_default="0")
+    """Sum of all workers' balances when the day began, and below when it was closed and paid."""
+    closing_cents: Mapped[Cents] = mapped_column(server_default="0")
+    fees_cents: Mapped[Cents] = mapped_column(server_default="0")
+    rewards_cents: Mapped[Cents] = mapped_column(server_default="0")
+    payouts_cents: Mapped[Cents] = mapped_column(server_default="0")
+    payout_count: Mapped[int] = mapped_column(server_default="0")
+    carried_debt_cents: Mapped[Cents] = mapped_column(server_default="0")
+    accounts_negative: Mapped[int] = mapped_column(server_default="0")
+    late_count: Mapped[int] = mapped_column(server_default="0")
+    task_count_profit: Mapped[int] = mapped_column(server_default="0")
+    task_count_deficit: Mapped[int] = mapped_column(server_default="0")
+    max_cost_cents: Mapped[int | None] = mapped_column(BigInteger)
+    max_cost_task_id: Mapped[UUID | None] = mapped_column(Uuid)
+
+
+class LedgerState(Base):
+    """One row. Who posts shares its lock, who closes a day holds it alone: nothing slips between them."""
+
+    __tablename__ = "ledger_state"
+    __table_args__ = (CheckConstraint("id = 1", name="one_row"),)
+
+    id: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    last_closed_date: Mapped[date | None] = mapped_column(Date)
+
+
+class Payout(Base):
+    __tablename__ = "payouts"
+    __table_args__ = (
+        CheckConstraint("amount_cents > 0", name="amount"),
+        UniqueConstraint("business_date", "account_id", name="uq_payouts_business_date"),
+    )
+
+    id: Mapped[Id]
+    account_id: Mapped[UUID] = mapped_column(Uuid, ForeignKey("ledger_accounts.id"))
+    business_date: Mapped[date] = mapped_column(Date, ForeignKey("days.business_date"))
+    amount_cents: Mapped[Cents]
+    paid_at: Mapped[Moment]
+
+
+class Letter(Base):
+    __tablename__ = "letters"
+    __table_args__ = (
+        CheckConstraint("state in ('queued', 'written')", name="state"),
+        Index("ix_letters_queued", "payout_id", postgresql_where="state = 'queued'"),
+    )
+
+    payout_id: Mapped[UUID] = mapped_column(Uuid, ForeignKey("payouts.id"), primary_key=True)
+    state: Mapped[str] = mapped_column(Text, server_default="queued")
+    locale: Mapped[str | None] = mapped_column(Text)
+    """The language chosen when the letter was queued: a rewritten letter has the same bytes."""
+    message_id: Mapped[str] = mapped_column(Text, unique=True)
+    path: Mapped[str | None] = mapped_column(Text)
+    """Inside the folder of letters."""
+    written_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+
+FIGURES = (
+    "fees_cents",
+    "rewards_cents",
+    "payouts_cents",
+    "payout_count",
+    "late_count",
+    "task_count_profit",
+    "task_count_deficit",
+    "max_cost_cents",
+    "max_cost_task_id",
+)
+
+day_figures = table("day_figures", column("business_date"), *(column(name) for name in FIGURES))
+"""View: what the entries of each day add up to, as `domain.figures_of` says it."""
+
+accounts: Table = LedgerAccount.__table__  # type: ignore[assignment]  # declared as FromClause
+prices: Table = TaskPrice.__table__  # type: ignore[assignment]  # as above
+titles: Table = TaskTitle.__table__  # type: ignore[assignment]  # as above
+entries: Table = JournalEntry.__table__  # type: ignore[assignment]  # as above
+postings: Table = Posting.__table__  # type: ignore[assignment]  # as above
+days: Table = Day.__table__  # type: ignore[assignment]  # as above
+ledger_state: Table = LedgerState.__table__  # type: ignore[assignment]  # as above
+payouts: Table = Payout.__table__  # type: ignore[assignment]  # as above
+letters: Table = Letter.__table__  # type: ignore[assignment]  # as above
