@@ -239,7 +239,8 @@ class BatchConsumer:
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             path = "/".join(str(part) for part in first["loc"])
-            return _Poison(record, "unreadable", f"/{path}: {first['msg']}")
+            reason = "not_json" if first["type"] == "json_invalid" else "unreadable"
+            return _Poison(record, reason, f"/{path}: {first['msg']}")
         except orjson.JSONDecodeError as error:
             return _Poison(record, "not_json", str(error))
         except (KeyError, ValueError, UnicodeDecodeError) as error:

@@ -1,0 +1,322 @@
+"""From outbox to effect over a real broker: in order per key, once, whatever is in the way."""
+
+import asyncio
+import random
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from sqlalchemy import insert, text
+
+from local_stack.engines.kafka import Kafka
+from service_kit.broker import declare_topics
+from service_kit.consumer import BatchConsumer
+from service_kit.consuming import EventRouter
+from service_kit.context import Context
+from service_kit.database import Session
+from service_kit.errors import Invalid
+from service_kit.events import Received
+from service_kit.outbox import publish
+from service_kit.relay import Relay
+from tests.support.running import eventually, in_background
+from tests.support.sample.events import TaskCompleted
+from tests.support.sample.models import Effect
+from tests.support.services import Service
+
+NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
+TOPIC = "tracker.tasks"
+
+
+@pytest.fixture
+async def sample(make_service: Callable[..., Service], kafka: Kafka) -> AsyncIterator[Service]:
+    """The sample service beside a broker whose topics hold nothing of other tests."""
+    service = make_service("tests.support.sample", kafka_servers=kafka.address, topic_partitions=2)
+    await forget(kafka)
+    await declare_topics(service.settings, [TOPIC, "sample.dead-letters"])
+    return service
+
+
+async def forget(kafka: Kafka) -> None:
+    # The broker forgets the groups' offsets with the topics.
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.address)
+    await admin.start()
+    try:
+        topics = [topic for topic in await admin.list_topics() if not topic.startswith("__")]
+        if topics:
+            await admin.delete_topics(topics)
+        await eventually(lambda: _gone(admin))
+    finally:
+        await admin.close()
+
+
+async def _gone(admin: Any) -> bool:
+    return not [topic for topic in await admin.list_topics() if not topic.startswith("__")]
+
+
+def fact(task: UUID, cycle: int) -> TaskCompleted:
+    return TaskCompleted(task_id=task, user_guid=uuid4(), cycle=cycle, completed_at=NOW)
+
+
+def relay(service: Service) -> Relay:
+    return Relay(service.settings, [TOPIC, "sample.dead-letters"])
+
+
+def consumer(service: Service, router: EventRouter) -> BatchConsumer:
+    context = service.database.context
+    assert isinstance(context, Context)
+    return BatchConsumer(service.settings, service.database, context.schemas, router)
+
+
+def recording() -> EventRouter:
+    """Writes one effect per event: the task and the cycle."""
+    router = EventRouter()
+
+    @router.on_batch(TaskCompleted)
+    async def record(session: Session, events: Sequence[Received[TaskCompleted]]) -> None:
+        rows = [{"task_id": event.data.task_id, "what": str(event.data.cycle)} for event in events]
+        await session.execute(insert(Effect), rows)
+
+    return router
+
+
+async def say(service: Service, task: UUID, cycle: int) -> None:
+    async with service.transaction() as session:
+        # The aggregate's lock, as a command takes it before it says anything.
+        await session.execute(text("select pg_advisory_xact_lock(hashtext(:k))"), {"k": str(task)})
+        await publish(session, fact(task, cycle), key=task, occurred_at=NOW)
+
+
+async def effects(service: Service) -> list[tuple[UUID, str]]:
+    async with service.reading() as session:
+        rows = await session.execute(text("select task_id, what from effects order by id"))
+        return [(row.task_id, row.what) for row in rows]
+
+
+async def test_what_was_said_acts_once_and_in_order_per_key(sample: Service) -> None:
+    tasks = [uuid4() for _ in range(5)]
+    async with in_background(relay(sample).run(), consumer(sample, recording()).run()):
+        for cycle in range(1, 11):
+            for task in tasks:
+                await say(sample, task, cycle)
+
+        async def all_there() -> bool:
+            return len(await effects(sample)) == 50
+
+        await eventually(all_there)
+    by_task = defaultdict(list)
+    for task, cycle in await effects(sample):
+        by_task[task].append(int(cycle))
+    assert by_task == {task: list(range(1, 11)) for task in tasks}
+
+
+async def test_a_row_that_commits_late_is_not_passed(sample: Service) -> None:
+    """A cursor that only looked for greater ids would lose the row of the slow transaction for ever."""
+    slow, fast = uuid4(), uuid4()
+    async with in_background(relay(sample).run(), consumer(sample, recording()).run()):
+        async with sample.transaction() as session:
+            await publish(session, fact(slow, 1), key=slow, occurred_at=NOW)
+            await say(sample, fast, 1)
+
+            async def nothing_passed() -> bool:
+                """The relay has met the gap: it has asked the database again, and sent nothing."""
+                return await sample.scalar("select position from relay_cursors") == 0
+
+            await eventually(nothing_passed)
+            assert await effects(sample) == []
+
+        async def both() -> bool:
+            return {task for task, _ in await effects(sample)} == {slow, fast}
+
+        await eventually(both)
+
+
+async def test_a_gap_that_nobody_fills_is_passed(sample: Service) -> None:
+    task = uuid4()
+    with pytest.raises(RuntimeError):
+        async with sample.transaction() as session:
+            await publish(session, fact(task, 1), key=task, occurred_at=NOW)
+            raise RuntimeError("rolled back, its id is gone")
+    await say(sample, task, 2)
+    async with in_background(relay(sample).run(), consumer(sample, recording()).run()):
+
+        async def arrived() -> bool:
+            return await effects(sample) == [(task, "2")]
+
+        await eventually(arrived)
+
+
+@pytest.mark.slow
+async def test_concurrent_writers_with_rollbacks_lose_and_invert_nothing(sample: Service) -> None:
+    tasks = [uuid4() for _ in range(8)]
+    said: dict[UUID, list[int]] = defaultdict(list)
+    dice = random.Random(7)
+
+    async def write(number: int) -> None:
+        for _ in range(40):
+            task = dice.choice(tasks)
+            try:
+                async with sample.transaction() as session:
+                    key = {"k": str(task)}
+                    await session.execute(text("select pg_advisory_xact_lock(hashtext(:k))"), key)
+                    cycle = len(said[task]) + 1
+                    await publish(session, fact(task, cycle), key=task, occurred_at=NOW)
+                    if dice.random() < 0.1:
+                        raise RuntimeError
+                    await session.execute(text("select pg_sleep(:s)"), {"s": dice.random() * 0.01})
+                    said[task].append(cycle)
+            except RuntimeError:
+                continue
+
+    async with in_background(relay(sample).run(), consumer(sample, recording()).run()):
+        await asyncio.gather(*(write(number) for number in range(5)))
+        total = sum(len(cycles) for cycles in said.values())
+
+        async def all_there() -> bool:
+            return len(await effects(sample)) >= total
+
+        await eventually(all_there)
+    heard = defaultdict(list)
+    for task, cycle in await effects(sample):
+        heard[task].append(int(cycle))
+    assert heard == said
+
+
+async def test_only_one_of_two_relays_sends_and_the_other_takes_over(sample: Service) -> None:
+    first, second = relay(sample), relay(sample)
+    async with in_background(first.run()) as (task,):
+
+        async def first_owns() -> bool:
+            return first.owner
+
+        await eventually(first_owns)
+        async with in_background(second.run(), consumer(sample, recording()).run()):
+            key = uuid4()
+            await say(sample, key, 1)
+
+            async def one() -> bool:
+                return len(await effects(sample)) == 1
+
+            await eventually(one)
+            assert not second.owner
+            task.cancel()
+            await say(sample, key, 2)
+
+            async def two() -> bool:
+                return len(await effects(sample)) == 2
+
+            await eventually(two)
+            assert second.owner
+
+
+async def test_an_event_that_can_not_be_handled_is_put_aside_and_the_others_go_on(sample: Service) -> None:
+    router = EventRouter()
+    bad, good = uuid4(), uuid4()
+
+    @router.on(TaskCompleted)
+    async def refuse_bad(session: Session, event: Received[TaskCompleted]) -> None:
+        await session.execute(insert(Effect), [{"task_id": event.data.task_id, "what": "done"}])
+        if event.data.task_id == bad:
+            raise Invalid("/taskId: not a task of ours")
+
+    async with in_background(relay(sample).run(), consumer(sample, router).run()):
+        for task in (bad, good):
+            await say(sample, task, 1)
+
+        async def settled() -> bool:
+            letters = await sample.scalar("select count(*) from dead_letters")
+            return letters == 1 and await effects(sample) == [(good, "done")]
+
+        await eventually(settled)
+        detail = await sample.scalar("select reason || ': ' || detail from dead_letters")
+        assert detail == "invalid: /taskId: not a task of ours"
+        value = await one_record(sample, "sample.dead-letters")
+        assert value == await sample.scalar("select value from dead_letters")
+
+
+async def one_record(service: Service, topic: str) -> bytes:
+    reader = AIOKafkaConsumer(
+        topic, bootstrap_servers=service.settings.kafka_servers, auto_offset_reset="earliest"
+    )
+    await reader.start()
+    try:
+        record = await asyncio.wait_for(reader.getone(), 20)
+        return bytes(record.value or b"")
+    finally:
+        await reader.stop()
+
+
+@pytest.mark.parametrize(
+    ("value", "headers", "reason"),
+    [
+        (b"{", {}, "not_json"),
+        (b"not json at all", {}, "not_json"),
+        (b"", {}, "not_json"),
+        (b'{"taskId": 7}', {}, "unreadable"),
+        (b'{"taskId": 7}', {"ce_id": "no uuid"}, "unreadable"),
+        (b"{}", {"ce_type": None}, "no_type"),
+        (b"\x00\x00\x00\xff\xff{}", {}, "schema_violation"),
+    ],
+)
+async def test_malformed_records_are_put_aside_with_the_reason(
+    sample: Service, value: bytes, headers: dict[str, str | None], reason: str
+) -> None:
+    await send_raw(sample, value, headers)
+    async with in_background(consumer(sample, recording()).run()):
+
+        async def put_aside() -> str | None:
+            found: str | None = await sample.scalar("select reason from dead_letters")
+            return found
+
+        assert await eventually(put_aside) == reason
+    assert await sample.scalar("select value from dead_letters") == value
+
+
+async def send_raw(service: Service, value: bytes, headers: dict[str, str | None]) -> None:
+    known: dict[str, str | None] = {
+        "ce_type": TaskCompleted.type_name(),
+        "ce_id": str(uuid4()),
+        "ce_time": "2026-03-02T12:00:00Z",
+    }
+    merged = {name: text for name, text in (known | headers).items() if text is not None}
+    producer = AIOKafkaProducer(bootstrap_servers=service.settings.kafka_servers)
+    await producer.start()
+    try:
+        pairs = [(name, text.encode()) for name, text in merged.items()]
+        await producer.send_and_wait(TOPIC, value, key=b"k", headers=pairs)
+    finally:
+        await producer.stop()
+
+
+async def test_trouble_of_the_database_is_waited_out_without_losing_the_event(sample: Service) -> None:
+    """The service's sessions are killed and refused for a while, in the middle of consuming."""
+    router = recording()
+    task = uuid4()
+    async with in_background(relay(sample).run(), consumer(sample, router).run()):
+        await say(sample, task, 1)
+
+        async def one() -> bool:
+            return len(await effects(sample)) == 1
+
+        await eventually(one)
+        superuser = await asyncpg.connect(sample.addresses.superuser)
+        try:
+            await say(sample, task, 2)
+            await superuser.execute("ALTER ROLE sample_service NOLOGIN")
+            await superuser.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'sample_service'"
+            )
+        finally:
+            await superuser.execute("ALTER ROLE sample_service LOGIN")
+            await superuser.close()
+
+        async def two() -> bool:
+            return len(await effects(sample)) == 2
+
+        await eventually(two)
+    assert await effects(sample) == [(task, "1"), (task, "2")]
