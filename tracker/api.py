@@ -7,11 +7,11 @@ from uuid import UUID
 
 from fastapi import Depends, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
-from service_kit.web import Reading, ServiceRouter, SettingsDep, Writing
 
 from service_kit.identity import Actor, Role, require
 from service_kit.paging import Page, Paging
 from service_kit.serving.payloads import Payload
+from service_kit.web import Reading, ServiceRouter, SettingsDep, Writing
 from tracker import commands, queries
 from tracker.domain import AssignReason, DistributionStatus, HistoryKind, Status, fair_dice
 

@@ -10,7 +10,7 @@ from service_kit.database import NAMING, Id, Moment
 from tracker.domain import NEVER_ASSIGNED
 
 ELIGIBLE = text(f"active AND role NOT IN {NEVER_ASSIGNED}")
-"""Accounts that may get tasks, in the words of their index: behind parameters the planner would not see it."""
+"""Accounts that may get tasks, in the words of their index: parameters would hide it from the planner."""
 
 
 class Base(DeclarativeBase):
