@@ -13,7 +13,7 @@ from uuid import UUID
 
 import orjson
 from fastapi import Depends, Query
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from service_kit.errors import FieldError, Invalid
 from service_kit.text import message as _
@@ -29,6 +29,9 @@ Key = str | int | float | bool | UUID | datetime | date | None
 
 class Page(BaseModel, Generic[T]):
     """A stretch of a list; `next` is the cursor of what follows, null at the end."""
+
+    # Queries page over rows of tables; `of` turns them into what an API shows.
+    model_config = ConfigDict(arbitrary_types_allowed=True)
 
     items: list[T]
     next: str | None = None
