@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import JSONResponse
 
 from service_kit.assets import serve_asset
-from service_kit.clock import SystemClock
+from service_kit.clock import Clock, SystemClock
 from service_kit.context import Context
 from service_kit.database import Database
 from service_kit.errors import NotFound
@@ -24,7 +24,7 @@ from service_kit.identity.tokens import PublishedKeys, Verifier, fetch_over_http
 from service_kit.pages import Pages
 from service_kit.schema_client import SchemaClient
 from service_kit.serving.failures import field_errors, handle_failures
-from service_kit.serving.frame import BODY_BYTES_MAX, LOCALE_COOKIE, Frame
+from service_kit.serving.frame import LOCALE_COOKIE, Frame
 from service_kit.serving.payloads import Line, Payload
 from service_kit.serving.runtime import Runtime, own_path, runtime_of
 from service_kit.serving.transactions import (
@@ -70,16 +70,27 @@ def create_app(
     says: Sequence[type[Event]] = (),
     setup: Setup | None = None,
     signs_in: bool = True,
+    clock: Clock | None = None,
+    schemas: SchemaClient | None = None,
+    transport: httpx2.AsyncBaseTransport | None = None,
 ) -> FastAPI:
     """Compose the web process of a service.
 
     The process answers at once, but is not ready before the registry knows every event version in `says`.
+    Clock, schemas and the transport of calls to the issuer are made from the settings unless they are given.
     """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            runtime = await _stand_up(settings, package, stack)
+            runtime = await _stand_up(
+                settings,
+                package,
+                stack,
+                clock=clock or SystemClock.of(settings),
+                schemas=schemas or SchemaClient(settings.registry_url),
+                transport=transport,
+            )
             app.state.runtime = runtime
             if signs_in:
                 app.state.sign_in = sign_in = SignIn(runtime)
@@ -96,7 +107,6 @@ def create_app(
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
-        max_body_size=BODY_BYTES_MAX,
         # The kit's own telemetry names the same things in every process, web or worker.
         telemetry={"tracing": False, "metrics": False, "logs": False},
         servers=[{"url": settings.public_url}],
@@ -111,9 +121,15 @@ def create_app(
     return app
 
 
-async def _stand_up(settings: ServiceSettings, package: str, stack: AsyncExitStack) -> Runtime:
-    clock = SystemClock.of(settings)
-    schemas = SchemaClient(settings.registry_url)
+async def _stand_up(
+    settings: ServiceSettings,
+    package: str,
+    stack: AsyncExitStack,
+    *,
+    clock: Clock,
+    schemas: SchemaClient,
+    transport: httpx2.AsyncBaseTransport | None,
+) -> Runtime:
     database = Database(
         settings.database_url.get_secret_value(),
         pool_size=settings.database_pool_size,
@@ -121,7 +137,7 @@ async def _stand_up(settings: ServiceSettings, package: str, stack: AsyncExitSta
         name=f"{settings.name}-web",
     )
     stack.push_async_callback(database.close)
-    http = await stack.enter_async_context(httpx2.AsyncClient(timeout=CALL_TIMEOUT_S))
+    http = await stack.enter_async_context(httpx2.AsyncClient(timeout=CALL_TIMEOUT_S, transport=transport))
     return Runtime(
         settings=settings,
         package=package,

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -92,7 +93,7 @@ class Frame:
                 self._let_pass(request, method)
                 if (moment := self._played_moment(request)) is not None:
                     stack.enter_context(business_moment(moment))
-                await self._app(scope, receive, send_framed)
+                await self._app(scope, _counted(receive), send_framed)
         except ServiceError as error:
             await respond(request, error)(scope, receive, send_framed)
         except Exception:
@@ -167,6 +168,22 @@ class Frame:
             duration_ms=round(seconds * 1000, 1),
             actor=str(user.guid) if user is not None else None,
         )
+
+
+def _counted(receive: Receive) -> Receive:
+    """Hold bodies of undeclared length to the same limit as the others."""
+    received = 0
+
+    async def counting() -> Message:
+        nonlocal received
+        message = await receive()
+        received += len(message.get("body", b""))
+        if received > BODY_BYTES_MAX:
+            # The one exception that the framework lets through from the reading of a body.
+            raise HTTPException(TooLarge.status)
+        return message
+
+    return counting
 
 
 def _request_id(headers: Headers) -> str:

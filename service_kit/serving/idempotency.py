@@ -40,13 +40,14 @@ _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 idempotency_keys = Table(
     "idempotency_keys",
     kit_metadata,
-    Column("account_guid", Uuid, primary_key=True),
-    Column("key", String(255), primary_key=True),
+    Column("account_guid", Uuid, nullable=False),
+    Column("key", String(255), nullable=False),
     Column("fingerprint", LargeBinary(32), nullable=False),
     Column("status", Integer),
     Column("headers", JSONB),
     Column("body", LargeBinary),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now(), index=True),
+    PrimaryKeyConstraint("account_guid", "key", name="pk_idempotency_keys"),
 )
 
 
