@@ -15,6 +15,7 @@ from sqlalchemy import (
     DateTime,
     Integer,
     LargeBinary,
+    PrimaryKeyConstraint,
     String,
     Table,
     Uuid,
