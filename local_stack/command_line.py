@@ -1,0 +1,119 @@
+"""The commands of `./ates`, each a few lines that call the module which does it."""
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from local_stack import log_files, starting
+from local_stack import status as statuses
+from local_stack.home import Home
+from local_stack.state import State, running_state
+from local_stack.troubles import Trouble
+
+commands = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="A whole task exchange on this machine: engines, services, demo work, nights, tests.",
+)
+console = Console(highlight=False, soft_wrap=True)
+
+
+def running(home: Home) -> State:
+    state = running_state(home)
+    if state is None:
+        raise Trouble("The exchange is not running. Start it with ./ates up.")
+    return state
+
+
+@commands.command()
+def up(
+    *,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Return when ready; stop with ./ates down.")
+    ] = False,
+    port: Annotated[int | None, typer.Option(help="Port of the gateway; all others are chosen free.")] = None,
+    no_demo: Annotated[bool, typer.Option("--no-demo", help="Start with an empty exchange.")] = False,
+) -> None:
+    """Start PostgreSQL, Kafka, the gateway and every service; wait until all are ready."""
+    home = Home.of_environment()
+    state = running_state(home)
+    if state is not None:
+        console.print(f"The exchange is already running: {state.layout.gateway_url}")
+        return
+    state = starting.start(home, console, port=port, detach=detach)
+    del no_demo
+    console.print(starting.describe(state, home))
+    if not detach:
+        console.print("Ctrl-C stops it.")
+        starting.wait_for_end(home, console)
+
+
+@commands.command()
+def down() -> None:
+    """Stop all of it in order; data stays."""
+    stopped = starting.stop(Home.of_environment(), console)
+    console.print("Stopped." if stopped else "Nothing was running.")
+
+
+@commands.command()
+def reset(*, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
+    """Stop, and delete all data of this exchange."""
+    home = Home.of_environment()
+    if not yes and not typer.confirm(f"Delete all data of the exchange in {home.folder}?"):
+        raise typer.Exit(1)
+    starting.stop(home, console)
+    starting.delete_all(home)
+    console.print("All data is deleted.")
+
+
+@commands.command()
+def status(*, as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False) -> None:
+    """Say what runs, where, and whether it is ready."""
+    home = Home.of_environment()
+    known = statuses.status(home, running(home))
+    if as_json:
+        print(json.dumps(known, indent=2))
+    else:
+        statuses.show(known, console)
+
+
+@commands.command()
+def logs(
+    name: Annotated[str | None, typer.Argument(help="A process, or a service for all its processes.")] = None,
+    *,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on with new lines.")] = False,
+) -> None:
+    """Print the logs, merged by time."""
+    folder = Home.of_environment().logs
+    known = log_files.names(folder)
+    if name is not None and not any(stem == name or stem.startswith(f"{name}-") for stem in known):
+        raise Trouble(f"There is no log of {name}. There is: {', '.join(known) or 'none yet'}.")
+    for line in log_files.read_merged(folder, name):
+        print(f"{line.name:<17} {line.text}")
+    if follow:
+        for line in log_files.follow(folder, name):
+            print(f"{line.name:<17} {line.text}", flush=True)
+
+
+@commands.command(hidden=True)
+def supervise(port: int | None = None, ends_with: int | None = None) -> None:
+    """Be the supervisor: what `up` starts in the background."""
+    from local_stack.supervisor import supervise as run  # noqa: PLC0415 - the other commands need none of it
+
+    sys.exit(run(Home.of_environment(), port, ends_with))
+
+
+def main() -> None:
+    try:
+        commands(standalone_mode=False)
+    except Trouble as trouble:
+        print(f"ates: {trouble}", file=sys.stderr)
+        sys.exit(1)
+    except typer.Abort:
+        sys.exit(130)
+    except (KeyboardInterrupt, BrokenPipeError):
+        sys.exit(130)

@@ -1,0 +1,140 @@
+"""Keeping one process running: start, watch, start again after a rest, stop in good order."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from local_stack.engines.program import Program
+from local_stack.home import ROOT
+from local_stack.log_files import last_words
+from local_stack.restart_delay import RestartDelay
+from local_stack.state import ProcessState
+from local_stack.troubles import Trouble
+
+Probe = Callable[[], Awaitable[bool]]
+
+_PROBE_EVERY_S = 0.1
+_CHANCES_TO_GET_READY = 3
+
+
+class Kept:
+    """One program that shall run, and the process that runs it at present."""
+
+    def __init__(
+        self,
+        name: str,
+        program: Program,
+        probe: Probe,
+        *,
+        logs: Path,
+        changed: Callable[[], None],
+        before_start: Callable[[], None] | None = None,
+        health_url: str | None = None,
+    ) -> None:
+        self.state = ProcessState(name, health_url=health_url)
+        self._program = program
+        self._probe = probe
+        self._log = logs / f"{name}.log"
+        self._changed = changed
+        self._before_start = before_start
+        self._process: asyncio.subprocess.Process | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._was_ready = asyncio.Event()
+        self._stopping = False
+
+    async def start(self, within_s: float = 90) -> None:
+        """Return when the process is ready; from then on it is kept running.
+
+        Raises `Trouble` with its last words when it ends again and again, or takes too long.
+        """
+        self._task = asyncio.create_task(self._keep(), name=self.state.name)
+        ready = asyncio.create_task(self._was_ready.wait())
+        await asyncio.wait({self._task, ready}, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+        if self._was_ready.is_set():
+            return
+        ready.cancel()
+        ended = self._task.done()
+        reason = "ended before it was ready" if ended else f"was not ready within {within_s:.0f} s"
+        words = last_words(self._log)
+        raise Trouble(f"{self.state.name} {reason}. Its log is {self._log}; the last lines are:\n{words}")
+
+    async def stop(self) -> None:
+        self._stopping = True
+        process = self._process
+        if process is not None and process.returncode is None:
+            self._set("stopping")
+            self._signal(self._program.stop_signal)
+            try:
+                await asyncio.wait_for(process.wait(), self._program.stop_within_s)
+            except TimeoutError:
+                self._signal(signal.SIGKILL)
+                await process.wait()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        self._set("stopped")
+
+    async def _keep(self) -> None:
+        delay = RestartDelay()
+        while True:
+            began = time.monotonic()
+            await self._run_once()
+            if self._stopping:
+                return
+            if not self._was_ready.is_set() and self.state.restarts + 1 >= _CHANCES_TO_GET_READY:
+                self._set("failed")
+                return
+            self.state.restarts += 1
+            self._set("resting")
+            await asyncio.sleep(delay.after(time.monotonic() - began))
+
+    async def _run_once(self) -> None:
+        """One life of the process, from its start to its end."""
+        if self._before_start is not None:
+            await asyncio.to_thread(self._before_start)
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        # Appending, because the log is cut while the process writes.
+        with self._log.open("ab") as output:
+            self._process = process = await asyncio.create_subprocess_exec(
+                *self._program.command,
+                cwd=ROOT,
+                env=os.environ | dict(self._program.environment),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                # Signals of the terminal are for the supervisor, which stops everything in order.
+                start_new_session=True,
+                **self._program.account,
+            )
+        self.state.pid = process.pid
+        with suppress(psutil.Error):
+            self.state.born = psutil.Process(process.pid).create_time()
+        self._set("starting")
+        probing = asyncio.create_task(self._probe_until_ready())
+        try:
+            await process.wait()
+        finally:
+            probing.cancel()
+            self.state.pid = self.state.born = None
+
+    async def _probe_until_ready(self) -> None:
+        while not await self._probe():  # noqa: ASYNC110 - another process sets no event of ours
+            await asyncio.sleep(_PROBE_EVERY_S)
+        self._was_ready.set()
+        self._set("running")
+
+    def _signal(self, number: signal.Signals) -> None:
+        with suppress(ProcessLookupError):
+            if self._process is not None:
+                self._process.send_signal(number)
+
+    def _set(self, state: str) -> None:
+        self.state.state = state
+        self._changed()

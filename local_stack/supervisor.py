@@ -1,0 +1,256 @@
+"""The process that starts the exchange in order, keeps it running and stops it in order."""
+
+import asyncio
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import httpx2
+import psutil
+
+from local_stack import log_files
+from local_stack.credentials import Credentials
+from local_stack.engines.databases import ensure_database
+from local_stack.engines.gateway import Gateway
+from local_stack.engines.java import find_java
+from local_stack.engines.kafka import Kafka
+from local_stack.engines.postgres import Postgres
+from local_stack.engines.program import Program
+from local_stack.environment import ADJUSTABLE, environment, owner_environment
+from local_stack.home import ROOT, Home, installed_folder
+from local_stack.keeping import Kept, Probe
+from local_stack.layout import Layout
+from local_stack.ports import LOOPBACK
+from local_stack.probes import answers_200, health_url
+from local_stack.services import REGISTRY, SERVICES, Service
+from local_stack.state import ProcessState, State, only_supervisor
+from local_stack.troubles import Trouble
+
+_LOOK_AFTER_LOGS_EVERY_S = 10
+
+
+class Supervisor:
+    """One exchange, from its first process to its last."""
+
+    def __init__(self, home: Home, layout: Layout, *, ends_with: int | None = None) -> None:
+        self._home = home
+        self._layout = layout
+        self._ends_with = ends_with
+        self._credentials = Credentials(home.secrets_file)
+        self._kept: list[Kept] = []
+        self._stop_asked = asyncio.Event()
+        me = psutil.Process()
+        self._state = State(ProcessState("supervisor", me.pid, me.create_time()), "starting", layout)
+        self._client = httpx2.AsyncClient(timeout=5, trust_env=False)
+
+    async def run(self) -> int:
+        """Start, keep, stop. Answers the exit code."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop_asked.set)
+        self._write()
+        starting = asyncio.create_task(self._start())
+        asked = asyncio.create_task(self._stop_asked.wait())
+        watching = asyncio.create_task(self._watch())
+        await asyncio.wait({starting, asked}, return_when=asyncio.FIRST_COMPLETED)
+        if starting.done() and (error := starting.exception()) is not None:
+            return await self._fail(error)
+        await self._stop_asked.wait()
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+        await self._stop()
+        asked.cancel()
+        watching.cancel()
+        self._home.state_file.unlink(missing_ok=True)
+        return 0
+
+    async def _fail(self, error: BaseException) -> int:
+        traceback.print_exception(error)
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        self._state.trouble = str(error) if isinstance(error, Trouble) else f"The start failed: {error!r}."
+        self._state.phase = "failed"
+        await self._stop()
+        return 1
+
+    async def _start(self) -> None:
+        self._step("PostgreSQL and Kafka")
+        # The databases are made and migrated while Kafka still starts; only the services need both.
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self._start_kafka())
+            both.create_task(self._start_databases())
+        self._step("services")
+        async with asyncio.TaskGroup() as all_others:
+            for service in SERVICES:
+                if service is not REGISTRY:
+                    for kept in self._processes(service):
+                        all_others.create_task(kept.start())
+            all_others.create_task(self._gateway().start())
+        self._state.phase = "ready"
+        self._step("")
+
+    async def _start_kafka(self) -> None:
+        broker = Kafka(
+            self._home.kafka,
+            self._layout.kafka,
+            self._layout.kafka_controller,
+            java=await asyncio.to_thread(find_java),
+            jars=installed_folder() / "java",
+        )
+        await asyncio.to_thread(broker.prepare)
+        await self._keep("kafka", broker.program(), _in_thread(broker.is_ready)).start()
+
+    async def _start_databases(self) -> None:
+        server = Postgres(self._home.postgres, self._layout.postgres, self._credentials.postgres)
+        kept = self._keep(
+            "postgres", server.program(), _in_thread(server.is_ready), before_start=server.prepare
+        )
+        await kept.start()
+        for service in SERVICES:
+            await ensure_database(server.dsn(), service.name, self._credentials.database(service.name))
+        self._step("migrations")
+        async with asyncio.TaskGroup() as migrations:
+            migrations.create_task(self._start_registry())
+            for service in SERVICES:
+                if service is not REGISTRY:
+                    migrations.create_task(self._migrate(service))
+
+    async def _start_registry(self) -> None:
+        """Before all others, which ask it for the numbers of their schemas."""
+        await self._migrate(REGISTRY)
+        (registry,) = self._processes(REGISTRY)
+        await registry.start()
+
+    async def _migrate(self, service: Service) -> None:
+        log = self._home.logs / f"{service.name}-migrate.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        told = owner_environment(service, self._home, self._layout, self._credentials)
+        with log.open("ab") as output:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", service.package, "migrate"),
+                cwd=ROOT,
+                env=_complete(told),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=output,
+                stderr=asyncio.subprocess.STDOUT,
+            )
+        if await process.wait() != 0:
+            raise Trouble(
+                f"The database of {service.package} could not be migrated. Its log is {log}; the last lines "
+                f"are:\n{log_files.last_words(log)}"
+            )
+
+    def _processes(self, service: Service) -> Sequence[Kept]:
+        told = environment(service, self._home, self._layout, self._credentials)
+        web_port = self._layout.web[service.name]
+        kept = [self._service_process(service, "web", ["--host", LOOPBACK, "--port"], web_port, told)]
+        if service.has_worker:
+            port = self._layout.worker[service.name]
+            kept.append(self._service_process(service, "worker", ["--metrics-port"], port, told))
+        return kept
+
+    def _service_process(
+        self, service: Service, process: str, options: list[str], port: int, told: dict[str, str]
+    ) -> Kept:
+        command = [sys.executable, "-m", service.package, process, *options, str(port)]
+        url = health_url(port)
+        return self._keep(
+            f"{service.name}-{process}",
+            Program(command, environment=_complete(told)),
+            partial(answers_200, self._client, url),
+            health_url=url,
+        )
+
+    def _gateway(self) -> Kept:
+        gateway = Gateway(
+            self._home.gateway,
+            self._layout.gateway,
+            {service.name: f"{LOOPBACK}:{self._layout.web[service.name]}" for service in SERVICES},
+        )
+        return self._keep(
+            "gateway", gateway.program(), _in_thread(gateway.is_ready), before_start=gateway.prepare
+        )
+
+    def _keep(
+        self,
+        name: str,
+        program: Program,
+        probe: Probe,
+        *,
+        before_start: Callable[[], None] | None = None,
+        health_url: str | None = None,
+    ) -> Kept:
+        kept = Kept(
+            name,
+            program,
+            probe,
+            logs=self._home.logs,
+            changed=self._write,
+            before_start=before_start,
+            health_url=health_url,
+        )
+        self._kept.append(kept)
+        return kept
+
+    async def _watch(self) -> None:
+        """Small duties: cut logs, and end when the terminal that owns a foreground exchange is gone."""
+        while True:
+            await asyncio.sleep(1)
+            if self._ends_with is not None and not psutil.pid_exists(self._ends_with):
+                self._stop_asked.set()
+            if int(asyncio.get_running_loop().time()) % _LOOK_AFTER_LOGS_EVERY_S == 0:
+                await asyncio.to_thread(log_files.rotate, self._home.logs)
+
+    async def _stop(self) -> None:
+        """First nobody new comes in, then the services end what they do, then the engines close."""
+        if self._state.phase != "failed":
+            self._state.phase = "stopping"
+        by_name = {kept.state.name: kept for kept in self._kept}
+        engines = ("kafka", "postgres")
+        rounds = (
+            ["gateway"],
+            [name for name in by_name if name.endswith("-web") and name != "registry-web"],
+            [name for name in by_name if name.endswith("-worker")],
+            ["registry-web"],
+            engines,
+        )
+        for names in rounds:
+            self._step(f"stopping {', '.join(names)}")
+            await asyncio.gather(*(by_name[name].stop() for name in names if name in by_name))
+        await self._client.aclose()
+
+    def _step(self, step: str) -> None:
+        self._state.step = step
+        self._write()
+
+    def _write(self) -> None:
+        self._state.processes = [kept.state for kept in self._kept]
+        self._state.write(self._home)
+
+
+def _complete(told: dict[str, str]) -> dict[str, str]:
+    """What the process is told, with our defaults for what a developer may set otherwise."""
+    adjusted = {name: os.environ.get(name, value) for name, value in ADJUSTABLE.items()}
+    # Output straight to the log, so that the last words of a killed process are there to read.
+    return {**os.environ, **adjusted, "PYTHONUNBUFFERED": "1", **told}
+
+
+def _in_thread(probe: Callable[[], bool]) -> Probe:
+    async def ask() -> bool:
+        return await asyncio.to_thread(probe)
+
+    return ask
+
+
+def supervise(home: Home, port: int | None, ends_with: int | None) -> int:
+    """Run the supervisor in this process until it is asked to stop."""
+    with only_supervisor(home):
+        layout = Layout.choose(port)
+        return asyncio.run(_run(home, layout, ends_with))
+
+
+async def _run(home: Home, layout: Layout, ends_with: int | None) -> int:
+    return await Supervisor(home, layout, ends_with=ends_with).run()
