@@ -52,7 +52,7 @@ from outbox where id > $1 order by id limit $2
 """
 
 
-class NotTheOwner(Exception):  # noqa: N818  a state, not a fault
+class NotTheOwner(Exception):
     """Another process holds the relay of this database."""
 
 

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -91,6 +92,8 @@ class _Worker:
     metrics_port: int
     context: WorkerContext = field(init=False)
     relay: Relay = field(init=False)
+    failed: bool = False
+    """One of the hosted services ended by itself: the exit code says so."""
 
     def __post_init__(self) -> None:
         clock = SystemClock.of(self.settings)
@@ -157,9 +160,13 @@ def run_worker(
     topics = worker.topics_said | worker.router.topics | {worker.probe_topic}
     asyncio.run(_answering_health(worker, declare_topics(settings, topics)))
     app = _faust_app(worker)
-    faust.Worker(
-        app, loglevel=settings.log_level, override_logging=False, redirect_stdouts=False, quiet=True
-    ).execute_from_commandline()
+    try:
+        faust.Worker(
+            app, loglevel=settings.log_level, override_logging=False, redirect_stdouts=False, quiet=True
+        ).execute_from_commandline()
+    finally:
+        if worker.failed:
+            sys.exit(1)
 
 
 def _faust_app(worker: _Worker) -> faust.App:
@@ -196,7 +203,15 @@ def _faust_app(worker: _Worker) -> faust.App:
 def _hosting(worker: _Worker) -> type[Service]:
     """One Faust service that runs ours, and ends the process when one of them ends."""
 
-    class Hosting(Service):  # type: ignore[misc]  # mode ships no types
+    def end_process_on_failure(task: asyncio.Future[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            log.critical("worker_failed", error=type(error).__name__, exc_info=error)
+            worker.failed = True
+            # Offsets and cursors are in the broker and the database: a new process goes on from there.
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    class Hosting(Service):
         async def on_start(self) -> None:
             self.tasks = [
                 asyncio.ensure_future(coroutine)
@@ -211,26 +226,16 @@ def _hosting(worker: _Worker) -> type[Service]:
             if worker.context.consumer is not None:
                 self.tasks.append(asyncio.ensure_future(worker.context.consumer.run()))
             for task in self.tasks:
-                task.add_done_callback(_end_process_on_failure)
+                task.add_done_callback(end_process_on_failure)
 
         async def on_stop(self) -> None:
             for task in self.tasks:
-                task.remove_done_callback(_end_process_on_failure)
+                task.remove_done_callback(end_process_on_failure)
                 task.cancel()
             await asyncio.gather(*self.tasks, return_exceptions=True)
             await worker.context.database.close()
 
     return Hosting
-
-
-def _end_process_on_failure(task: asyncio.Future[None]) -> None:
-    if task.cancelled():
-        return
-    error = task.exception()
-    if error is not None:
-        log.critical("worker_failed", error=type(error).__name__, detail=str(error)[:500], exc_info=error)
-        # Offsets and cursors are in the broker and the database: a new process goes on where this one was.
-        os.kill(os.getpid(), signal.SIGTERM)
 
 
 async def _watch_progress(worker: _Worker) -> None:

@@ -21,6 +21,16 @@ correlation_id: ContextVar[str | None] = ContextVar("correlation_id", default=No
 causation_id: ContextVar[str | None] = ContextVar("causation_id", default=None)
 """The event whose handling says the next one."""
 
+NOISY = {
+    "authlib": logging.INFO,
+    "aiokafka": logging.WARNING,
+    "apscheduler": logging.WARNING,
+    "faust": logging.WARNING,
+    "mode": logging.WARNING,
+    "httpx2": logging.WARNING,
+    "httpcore2": logging.WARNING,
+}
+
 tracer = trace.get_tracer("ates")
 
 REQUESTS = Counter("ates_http_requests_total", "HTTP requests answered", ["method", "route", "status"])
@@ -97,14 +107,9 @@ def configure_logging(service: str, process: str, level: str = "INFO") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    # These libraries print whole tokens or one line per lost connection when they are allowed to.
-    for noisy, at_least in (
-        ("authlib", "INFO"),
-        ("aiokafka", "WARNING"),
-        ("httpx2", "WARNING"),
-        ("httpcore2", "WARNING"),
-    ):
-        logging.getLogger(noisy).setLevel(max(logging.getLevelName(at_least), root.level))
+    # These libraries print whole tokens, a line per tick or a line per lost connection when they may.
+    for noisy, at_least in NOISY.items():
+        logging.getLogger(noisy).setLevel(max(at_least, root.level))
     # The web framework's access line is replaced by ours, which carries the correlation id.
     logging.getLogger("uvicorn.access").disabled = True
 

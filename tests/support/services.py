@@ -1,4 +1,4 @@
-"""One service under test: its settings, its database under its own role, its clock, the schemas of its facts."""
+"""One service under test: its settings, its database under its own role, its clock, its facts' schemas."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
