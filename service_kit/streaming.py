@@ -9,10 +9,12 @@ import contextlib
 import os
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -176,6 +178,8 @@ def _faust_app(worker: _Worker) -> faust.App:
         broker=f"kafka://{settings.kafka_servers.replace(',', ';')}",
         web_enabled=False,
         store="memory://",
+        # Faust makes this folder even for an app without tables.
+        datadir=str(Path(tempfile.gettempdir()) / f"ates-{settings.name}-worker"),
         value_serializer="raw",
         topic_allow_declare=False,
         topic_disable_leader=True,
