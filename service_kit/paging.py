@@ -61,7 +61,8 @@ class PageRequest:
 
 def encode_cursor(*key: Key) -> str:
     """Make an opaque cursor of the values by which a list is ordered."""
-    return base64.urlsafe_b64encode(orjson.dumps(key)).rstrip(b"=").decode()
+    # The driver's ids are a subclass of UUID, which orjson hands to `default`.
+    return base64.urlsafe_b64encode(orjson.dumps(key, default=str)).rstrip(b"=").decode()
 
 
 def decode_cursor(cursor: str, *kinds: Any) -> tuple[Any, ...]:
