@@ -1,0 +1,39 @@
+"""Composition of the web process."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from service_kit.settings import ServiceSettings
+from service_kit.text import shown
+from service_kit.web import Runtime, create_app
+from tracker import api, pages
+from tracker.domain import STATUS_LABELS, Status
+from tracker.events import SAYS
+from tracker.settings import TrackerSettings
+
+
+def web(settings: ServiceSettings) -> FastAPI:
+    """Make the ASGI application."""
+    return create_app(
+        settings,
+        title="aTES tracker",
+        package="tracker",
+        routers=[api.router, pages.router],
+        says=SAYS,
+        setup=_words_of_the_house,
+    )
+
+
+@asynccontextmanager
+async def _words_of_the_house(_app: FastAPI, runtime: Runtime) -> AsyncIterator[None]:
+    """Let templates name the two states as the settings say (C2)."""
+    assert isinstance(runtime.settings, TrackerSettings)  # noqa: S101  narrows the type for mypy
+    labels = STATUS_LABELS[runtime.settings.status_words]
+
+    def status_label(status: str) -> str:
+        return str(shown(labels[Status(status)]))
+
+    runtime.pages.environment.globals["status_label"] = status_label
+    yield
