@@ -11,7 +11,7 @@ from uuid import UUID
 import structlog
 from sqlalchemy import BigInteger, DateTime, MetaData, Uuid, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
-from sqlalchemy.orm import DeclarativeBase, mapped_column
+from sqlalchemy.orm import mapped_column
 
 log = structlog.get_logger()
 
@@ -39,15 +39,6 @@ kit_metadata = MetaData(naming_convention=NAMING)
 
 WAKE_UPS = "wake_ups"
 CONTEXT = "context"
-
-
-def model_base() -> type[DeclarativeBase]:
-    """A declarative base of its own for each service, so that equal table names never meet."""
-
-    class Base(DeclarativeBase):
-        metadata = MetaData(naming_convention=NAMING)
-
-    return Base
 
 
 def async_url(url: str) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -34,7 +34,7 @@ TOPIC = "tracker.tasks"
 
 
 @pytest.fixture
-async def sample(make_service: Callable[..., Service], kafka: Kafka) -> AsyncIterator[Service]:
+async def sample(make_service: Callable[..., Service], kafka: Kafka) -> Service:
     """The sample service beside a broker whose topics hold nothing of other tests."""
     service = make_service("tests.support.sample", kafka_servers=kafka.address, topic_partitions=2)
     await forget(kafka)
@@ -110,8 +110,8 @@ async def test_what_was_said_acts_once_and_in_order_per_key(sample: Service) -> 
 
         await eventually(all_there)
     by_task = defaultdict(list)
-    for task, cycle in await effects(sample):
-        by_task[task].append(int(cycle))
+    for task, what in await effects(sample):
+        by_task[task].append(int(what))
     assert by_task == {task: list(range(1, 11)) for task in tasks}
 
 
@@ -125,7 +125,7 @@ async def test_a_row_that_commits_late_is_not_passed(sample: Service) -> None:
 
             async def nothing_passed() -> bool:
                 """The relay has met the gap: it has asked the database again, and sent nothing."""
-                return await sample.scalar("select position from relay_cursors") == 0
+                return bool(await sample.scalar("select position from relay_cursors") == 0)
 
             await eventually(nothing_passed)
             assert await effects(sample) == []

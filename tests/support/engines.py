@@ -87,7 +87,7 @@ def running(program: Program, log: Path, is_ready: Callable[[], bool]) -> Iterat
 
 def start(program: Program, log: Path) -> subprocess.Popen[bytes]:
     with log.open("ab") as output:
-        return subprocess.Popen(  # noqa: S603 - the command is the engine module's
+        return subprocess.Popen(
             program.command,
             env=os.environ | dict(program.environment),
             stdin=subprocess.DEVNULL,

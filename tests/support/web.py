@@ -70,7 +70,7 @@ async def web_process(service: Service, app: FastAPI) -> AsyncIterator[Web]:
     await context.schemas.load(service.says)
 
     async def keys() -> dict[str, Any]:
-        return KeySet([web.key]).as_dict(private=False)
+        return dict(KeySet([web.key]).as_dict(private=False))
 
     async with app.router.lifespan_context(app):
         runtime = app.state.runtime

@@ -2,12 +2,14 @@
 
 from uuid import UUID
 
-from sqlalchemy import Text, Uuid
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import MetaData, Text, Uuid
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from service_kit.database import model_base
+from service_kit.database import NAMING
 
-Base = model_base()
+
+class Base(DeclarativeBase):
+    metadata = MetaData(naming_convention=NAMING)
 
 
 class Effect(Base):

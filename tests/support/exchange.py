@@ -1,0 +1,152 @@
+"""A whole exchange of its own for tests: started, asked and stopped through `./ates`, as its users do it."""
+
+import base64
+import json
+import os
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx2
+import psutil
+
+from tests.support.running import eventually
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass
+class Exchange:
+    """`ates("night")` types the command; `status` is its answer to `status --json`."""
+
+    home: Path
+
+    def ates(self, *arguments: str, check: bool = True) -> str:
+        """Type a command; answers what it printed. Raises with all of its output when it fails."""
+        outcome = subprocess.run(
+            [sys.executable, "-m", "local_stack", *arguments],
+            cwd=ROOT,
+            env=os.environ | {"ATES_HOME": str(self.home)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=600,
+        )
+        if check and outcome.returncode != 0:
+            raise RuntimeError(f"ates {' '.join(arguments)}:\n{outcome.stdout}\n{outcome.stderr}")
+        return outcome.stdout
+
+    def up(self, *options: str) -> None:
+        self.ates("up", "--detach", "--port", str(free_port()), *options)
+
+    @property
+    def status(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.ates("status", "--json"))
+        return found
+
+    def process(self, name: str) -> psutil.Process:
+        """The running process of that name."""
+        (pid,) = (entry["pid"] for entry in self.status["processes"] if entry["name"] == name)
+        return psutil.Process(pid)
+
+    def kill(self, name: str) -> None:
+        """End the process as a power cut would."""
+        self.process(name).kill()
+
+    def all_ready(self) -> bool:
+        return all(entry["ready"] for entry in self.status["processes"])
+
+    def token(self, login: str) -> str:
+        return self.ates("token", login).strip()
+
+    def command_of(self, service: str, package: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run `python -m <package> ...` with the environment of the service's own process."""
+        return subprocess.run(
+            [sys.executable, "-m", package, *arguments],
+            cwd=ROOT,
+            env=self.process(f"{service}-web").environ(),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+
+    async def rows(self, service: str, sql: str, *parameters: object) -> list[asyncpg.Record]:
+        """Read from a service's database, as its reader."""
+        connection = await asyncpg.connect(self.status["readers"][service])
+        try:
+            found: list[asyncpg.Record] = await connection.fetch(sql, *parameters)
+            return found
+        finally:
+            await connection.close()
+
+
+def free_port() -> int:
+    """A port that nobody listens on and that the system does not hand out for outgoing connections."""
+    for port in range(18_000 + os.getpid() % 2_000, 30_000, 7):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise RuntimeError("no port is free")
+
+
+class Person:
+    """Somebody who uses the JSON API; their token is asked for again before it ends."""
+
+    def __init__(self, exchange: Exchange, login: str, client: httpx2.AsyncClient) -> None:
+        self.login = login
+        self._exchange = exchange
+        self._client = client
+        self._gateway = exchange.status["gateway"]
+        self._token = exchange.token(login)
+
+    async def get(self, path: str, **options: Any) -> httpx2.Response:
+        return await self._send("GET", path, **options)
+
+    async def post(self, path: str, **options: Any) -> httpx2.Response:
+        return await self._send("POST", path, **options)
+
+    async def _send(self, method: str, path: str, **options: Any) -> httpx2.Response:
+        answer = await self._once(method, path, options)
+        if answer.status_code == httpx2.codes.UNAUTHORIZED:
+            self._token = self._exchange.token(self.login)
+            answer = await self._once(method, path, options)
+        return answer
+
+    async def _once(self, method: str, path: str, options: dict[str, Any]) -> httpx2.Response:
+        headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
+        return await self._client.request(method, self._gateway + path, headers=headers, **options)
+
+    @property
+    def guid(self) -> str:
+        payload = self._token.split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        return str(claims["guid"])
+
+
+STAFF = {"manager": "manager", "accountant": "accountant"} | {f"worker{n}": "worker" for n in range(1, 6)}
+"""Login and role of the people an empty exchange is staffed with, beside its admin."""
+
+
+async def staffed(exchange: Exchange, client: httpx2.AsyncClient) -> dict[str, Person]:
+    """People of every role by login, known to the tracker so that work can be given to them."""
+    admin = Person(exchange, "admin", client)
+    for login, role in STAFF.items():
+        account = {"login": login, "name": login.title(), "email": f"{login}@exchange.test", "role": role}
+        answer = await admin.post("/auth/api/v1/accounts", json=account)
+        assert answer.status_code == httpx2.codes.CREATED, answer.text
+
+    async def known() -> bool:
+        rows = await exchange.rows("tracker", "select count(*) from accounts where active")
+        return bool(rows[0][0] == len(STAFF) + 1)
+
+    await eventually(known)
+    return {"admin": admin} | {login: Person(exchange, login, client) for login in STAFF}
