@@ -23,7 +23,7 @@ def ates(*arguments: str) -> str:
 
 
 def memory_mb() -> dict[str, float]:
-    """Resident memory by process, with all its children; shared pages are counted where they are used (PSS)."""
+    """Resident memory by process, with its children; shared pages are shared out (PSS)."""
     found = {}
     for entry in json.loads(ates("status", "--json"))["processes"]:
         root = psutil.Process(entry["pid"])
@@ -64,10 +64,9 @@ def main() -> None:
         return
     for name, size in sorted(found["memory_mb"].items()):
         print(f"{name:20} {size:8.1f} MB")
-    print(
-        f"memory at rest {found['memory_total_mb']} MB; by the goal of {GOAL_MEMORY_MB:.0f} MB: {found['memory_by_goal']}"
-    )
-    print(f"up {found['up_s']} s; by the goal of {GOAL_UP_S:.0f} s: {found['up_by_goal']}")
+    memory, up = found["memory_total_mb"], found["up_s"]
+    print(f"memory at rest {memory} MB; by the goal of {GOAL_MEMORY_MB:.0f} MB: {found['memory_by_goal']}")
+    print(f"up {up} s; by the goal of {GOAL_UP_S:.0f} s: {found['up_by_goal']}")
 
 
 if __name__ == "__main__":

@@ -89,4 +89,4 @@ def create_database_anywhere(server: Postgres, name: str) -> DatabaseAddresses:
 def in_a_thread(work: "object") -> None:
     """Run work that makes its own event loop, from wherever a loop may already be running."""
     with ThreadPoolExecutor(1) as executor:
-        executor.submit(work).result()  # type: ignore[arg-type, call-arg]
+        executor.submit(work).result()  # type: ignore[arg-type]
