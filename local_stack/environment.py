@@ -1,6 +1,7 @@
 """What each process is told: the settings of the services for one local exchange."""
 
 import json
+import os
 
 from local_stack.credentials import Credentials
 from local_stack.home import Home
@@ -81,3 +82,8 @@ def _clients(layout: Layout, credentials: Credentials) -> dict[str, dict[str, ob
         for service in SERVICES
         if service.signs_in
     }
+
+
+def adjusted(name: str) -> str:
+    """Our default for a setting, or what the developer's environment says instead."""
+    return os.environ.get(name, ADJUSTABLE[name])

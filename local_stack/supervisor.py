@@ -19,7 +19,7 @@ from local_stack.engines.java import find_java
 from local_stack.engines.kafka import Kafka
 from local_stack.engines.postgres import Postgres
 from local_stack.engines.program import Program
-from local_stack.environment import ADJUSTABLE, environment, owner_environment
+from local_stack.environment import ADJUSTABLE, adjusted, environment, owner_environment
 from local_stack.home import ROOT, Home, installed_folder
 from local_stack.keeping import Kept, Probe
 from local_stack.layout import Layout
@@ -233,9 +233,9 @@ class Supervisor:
 
 def _complete(told: dict[str, str]) -> dict[str, str]:
     """What the process is told, with our defaults for what a developer may set otherwise."""
-    adjusted = {name: os.environ.get(name, value) for name, value in ADJUSTABLE.items()}
+    defaults = {name: adjusted(name) for name in ADJUSTABLE}
     # Output straight to the log, so that the last words of a killed process are there to read.
-    return {**os.environ, **adjusted, "PYTHONUNBUFFERED": "1", **told}
+    return {**os.environ, **defaults, "PYTHONUNBUFFERED": "1", **told}
 
 
 def _in_thread(probe: Callable[[], bool]) -> Probe:
