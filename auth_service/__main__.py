@@ -1,0 +1,196 @@
+"""The command line: web, worker, migrate, create-account, set-role, block, rotate-keys, token."""
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from auth_service.app import web
+from auth_service.commands.accounts import AccountChanges, change_account, create_account
+from auth_service.commands.keys import rotate_keys
+from auth_service.commands.oauth import Provider, mint_access_token, subject
+from auth_service.commands.passwords import Passwords
+from auth_service.commands.sessions import begin_session
+from auth_service.domain.accounts import AccountNotFound, check_new_password, clean_login
+from auth_service.events import SAYS
+from auth_service.models import Account
+from auth_service.queries.accounts import account_by_login, all_accounts
+from auth_service.queries.keys import read_key_ring
+from auth_service.settings import AuthSettings
+from auth_service.worker import work
+from service_kit.clock import SystemClock
+from service_kit.command_line import service_commands
+from service_kit.context import Context
+from service_kit.database import Database, ReadSession, Session
+from service_kit.errors import ServiceError
+from service_kit.identity import Role
+from service_kit.schema_client import SchemaClient
+from service_kit.text import message as _
+
+REGISTRY_ANSWERS_WITHIN_S = 20
+LOCAL_CLIENT = "local-command-line"
+LOCAL_SCOPE = "openid profile email"
+
+commands = service_commands("auth_service", AuthSettings, web, work)
+
+
+@dataclass(frozen=True)
+class Console:
+    """What a command of an operator works with."""
+
+    settings: AuthSettings
+    database: Database
+    schemas: SchemaClient
+
+    @asynccontextmanager
+    async def saying(self) -> AsyncIterator[Session]:
+        """A transaction that may say facts; the registry has to know them."""
+        async with asyncio.timeout(REGISTRY_ANSWERS_WITHIN_S):
+            await self.schemas.load(SAYS)
+        async with self.database.transaction() as session:
+            yield session
+
+
+def run(work: Callable[[Console], Awaitable[None]]) -> None:
+    """Run one command; a refusal is a sentence and exit code 1."""
+
+    async def inside() -> None:
+        settings = AuthSettings()
+        schemas = SchemaClient(settings.registry_url)
+        context = Context(settings=settings, clock=SystemClock.of(settings), schemas=schemas)
+        url = settings.database_url.get_secret_value()
+        database = Database(url, pool_size=1, context=context, name="auth-console")
+        try:
+            await work(Console(settings, database, schemas))
+        finally:
+            await database.close()
+
+    try:
+        asyncio.run(inside())
+    except ServiceError as error:
+        typer.echo(str(error), err=True)
+        sys.exit(1)
+    except TimeoutError:
+        typer.echo("The schema registry does not answer; is the exchange running?", err=True)
+        sys.exit(1)
+
+
+@commands.command("create-account")
+def create_account_command(
+    login: str,
+    role: Role,
+    name: Annotated[str, typer.Option(help="Full name; the login when absent.")] = "",
+    email: Annotated[str, typer.Option(help="E-mail address.")] = "",
+    locale: Annotated[str, typer.Option(help="Language of pages and letters.")] = "ru",
+    *,
+    password: Annotated[
+        bool, typer.Option("--password", help="Read a password from standard input.")
+    ] = False,
+) -> None:
+    """Create an account; without a password nobody can sign in to it yet."""
+    # Never an argument: those are visible to everybody on the machine.
+    secret = _read_password() if password else None
+
+    async def create(console: Console) -> None:
+        password_hash = None
+        if secret is not None:
+            check_new_password(secret, clean_login(login))
+            password_hash = await Passwords(workers=1).make(secret)
+        async with console.saying() as session:
+            account = await create_account(
+                session,
+                None,
+                login=login,
+                name=name or login,
+                role=role,
+                email=email or None,
+                locale=locale,
+                time_zone=console.settings.business_time_zone,
+                password_hash=password_hash,
+            )
+        typer.echo(str(account.id))
+
+    run(create)
+
+
+@commands.command("set-role")
+def set_role(login: str, role: Role) -> None:
+    """Give an account another role; the person has to sign in again."""
+    run(lambda console: _change(console, login, AccountChanges(role=role)))
+
+
+@commands.command("block")
+def block(
+    login: str, *, lift: Annotated[bool, typer.Option("--lift", help="Lift the block instead.")] = False
+) -> None:
+    """Block an account: all its sessions end at once."""
+    run(lambda console: _change(console, login, AccountChanges(blocked=not lift)))
+
+
+@commands.command("rotate-keys")
+def rotate_keys_command() -> None:
+    """Let the next signing keys take over as soon as everybody has had time to learn them."""
+
+    async def rotate(console: Console) -> None:
+        async with console.database.transaction() as session:
+            kids = await rotate_keys(session, console.settings.secret_key.get_secret_value())
+        typer.echo("\n".join(kids))
+
+    run(rotate)
+
+
+@commands.command("token")
+def token(
+    login: Annotated[str, typer.Argument(help="Whose token.")] = "",
+    *,
+    every: Annotated[bool, typer.Option("--all", help="One of each account, as JSON by login.")] = False,
+) -> None:
+    """Print a five-minute access token, for curl and demo data. Local exchanges only."""
+    settings = AuthSettings()
+    if settings.environment != "local":
+        typer.echo("Tokens without a sign-in exist only in a local exchange.", err=True)
+        sys.exit(2)
+    if bool(login) == every:
+        typer.echo("Name one login, or say --all.", err=True)
+        sys.exit(2)
+
+    async def mint(console: Console) -> None:
+        async with console.database.transaction() as session:
+            ring = await read_key_ring(session, settings.secret_key.get_secret_value())
+            provider = Provider(settings, ring)
+            found = [row for row in await all_accounts(session) if not row.blocked]
+            chosen = found if every else [await _account(session, login)]
+            tokens = {}
+            for account in chosen:
+                begun = await begin_session(session, settings, account)
+                person = subject(account, begun.sign_on)
+                tokens[account.login] = mint_access_token(provider, person, LOCAL_CLIENT, LOCAL_SCOPE)
+        typer.echo(json.dumps(tokens) if every else tokens[chosen[0].login])
+
+    run(mint)
+
+
+async def _change(console: Console, login: str, changes: AccountChanges) -> None:
+    async with console.saying() as session:
+        account = await _account(session, login)
+        await change_account(session, None, account.id, changes)
+
+
+async def _account(session: ReadSession, login: str) -> Account:
+    account = await account_by_login(session, clean_login(login))
+    if account is None:
+        raise AccountNotFound(_("There is no such account."))
+    return account
+
+
+def _read_password() -> str:
+    return sys.stdin.readline().rstrip("\n")
+
+
+if __name__ == "__main__":
+    commands()

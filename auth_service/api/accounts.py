@@ -1,0 +1,123 @@
+"""JSON API of accounts, for administrators."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Depends, Query, Request
+from pydantic import BaseModel, ConfigDict, SecretStr
+
+from auth_service.commands import accounts as commands
+from auth_service.commands.accounts import AccountChanges
+from auth_service.commands.passwords import Passwords
+from auth_service.domain.accounts import check_new_password, clean_login
+from auth_service.models import Account
+from auth_service.queries import accounts as queries
+from service_kit.identity import CurrentUser, Role, require
+from service_kit.paging import Page, Paging
+from service_kit.web import Line, Payload, Reading, ServiceRouter, SettingsDep, Writing
+
+router = ServiceRouter(prefix="/api/v1/accounts", tags=["accounts"])
+
+Admin = Annotated[CurrentUser, require(Role.ADMIN)]
+
+
+class AccountView(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    login: str
+    name: str
+    email: str | None
+    role: Role
+    blocked: bool
+    locale: str
+    time_zone: str
+    created_at: datetime
+    version: int
+
+
+class NewAccount(Payload):
+    login: Line
+    name: Line
+    role: Role
+    email: Line | None = None
+    locale: Line = "ru"
+    time_zone: Line | None = None
+    password: SecretStr | None = None
+    """Absent: nobody can sign in to the account until a password is set."""
+
+
+class AccountPatch(Payload):
+    role: Role | None = None
+    blocked: bool | None = None
+    name: Line | None = None
+    email: Line | None = None
+    locale: Line | None = None
+    time_zone: Line | None = None
+    version: int | None = None
+    """The version this edit was made on; a newer one refuses it."""
+
+
+def passwords_of(request: Request) -> Passwords:
+    passwords: Passwords = request.app.state.passwords
+    return passwords
+
+
+PasswordsDep = Annotated[Passwords, Depends(passwords_of)]
+
+
+@router.get("")
+async def list_accounts(
+    actor: Admin,
+    session: Reading,
+    paging: Paging,
+    search: Annotated[str, Query(max_length=200)] = "",
+    role: Role | None = None,
+) -> Page[AccountView]:
+    """List accounts by login; `search` looks into login, name and e-mail."""
+    del actor
+    rows = await queries.accounts(
+        session, limit=paging.limit, after=paging.after(str), search=search, role=role
+    )
+    return paging.page(rows, lambda row: (row.login,)).of(AccountView.model_validate)
+
+
+@router.post("", status_code=201)
+async def create_account(
+    actor: Admin, session: Writing, passwords: PasswordsDep, settings: SettingsDep, new: NewAccount
+) -> AccountView:
+    """Create an account, and with it what the other services keep for it."""
+    password_hash = None
+    if new.password is not None:
+        check_new_password(new.password.get_secret_value(), clean_login(new.login))
+        password_hash = await passwords.make(new.password.get_secret_value())
+    account = await commands.create_account(
+        session,
+        actor.guid,
+        login=new.login,
+        name=new.name,
+        role=new.role,
+        email=new.email,
+        locale=new.locale,
+        time_zone=new.time_zone or settings.business_time_zone,
+        password_hash=password_hash,
+    )
+    return AccountView.model_validate(account)
+
+
+@router.get("/{account_id}")
+async def show_account(actor: Admin, session: Reading, account_id: UUID) -> AccountView:
+    """Show one account."""
+    del actor
+    return AccountView.model_validate(await queries.account(session, account_id))
+
+
+@router.patch("/{account_id}")
+async def change_account(
+    actor: Admin, session: Writing, account_id: UUID, patch: AccountPatch
+) -> AccountView:
+    """Change what is given. A new role or a block ends the person's sessions at once."""
+    changes = AccountChanges(**patch.model_dump())
+    account: Account = await commands.change_account(session, actor.guid, account_id, changes)
+    return AccountView.model_validate(account)

@@ -1,0 +1,191 @@
+"""The endpoints that programs call: tokens, keys, discovery, user info. Shapes are those of the RFCs."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+import orjson
+from fastapi import Depends, Request, Response
+from fastapi.responses import JSONResponse
+
+from auth_service.commands.oauth import (
+    OAuthAnswer,
+    OAuthCall,
+    Provider,
+    exchange_token,
+    introspect_token,
+    revoke_token,
+)
+from auth_service.domain.keys import ACCESS_TOKENS, ID_TOKENS, KEY_CACHE_S
+from auth_service.domain.tokens import profile_claims, read_access_token
+from auth_service.queries.keys import Keys
+from auth_service.queries.sessions import person_of_token
+from auth_service.settings import AuthSettings
+from service_kit.errors import Forbidden
+from service_kit.identity.tokens import InvalidToken
+from service_kit.text import message as _
+from service_kit.web import Reading, ServiceRouter, SettingsDep, Writing
+
+router = ServiceRouter(tags=["protocol"])
+
+FIELDS_MAX = 50
+FORM = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/x-www-form-urlencoded": {"schema": {"type": "object"}}},
+    }
+}
+"""The fields depend on the grant; the RFCs say which."""
+
+CLIENT_METHODS = ["client_secret_basic", "client_secret_post"]
+
+
+class InsufficientScope(Forbidden):
+    code = "insufficient_scope"
+
+
+def own_settings(settings: SettingsDep) -> AuthSettings:
+    assert isinstance(settings, AuthSettings)  # noqa: S101  narrows the type for mypy
+    return settings
+
+
+def key_ring(request: Request) -> Keys:
+    keys: Keys = request.app.state.keys
+    return keys
+
+
+OwnSettings = Annotated[AuthSettings, Depends(own_settings)]
+KeysDep = Annotated[Keys, Depends(key_ring)]
+
+
+async def provider_call(request: Request, settings: OwnSettings) -> OAuthCall:
+    """The request as plain data, with the address the public knows and not the one behind the gateway."""
+    form = await request.form(max_fields=FIELDS_MAX, max_files=0)
+    return OAuthCall(
+        method=request.method,
+        uri=f"{settings.issuer}{request.scope['route'].path}",
+        form=[(name, value) for name, value in form.multi_items() if isinstance(value, str)],
+        authorization=request.headers.get("Authorization"),
+        address=request.client.host if request.client else None,
+    )
+
+
+async def own_provider(session: Writing, keys: KeysDep, settings: OwnSettings) -> Provider:
+    return Provider(settings, await keys.ring(session))
+
+
+Call = Annotated[OAuthCall, Depends(provider_call)]
+ProviderDep = Annotated[Provider, Depends(own_provider)]
+
+
+@router.post("/token", openapi_extra=FORM)
+async def token(session: Writing, provider: ProviderDep, call: Call) -> Response:
+    """Exchange a code, a refresh token or a client's own credentials for tokens (RFC 6749)."""
+    return _response(await exchange_token(session, provider, call))
+
+
+@router.post("/revoke", openapi_extra=FORM)
+async def revoke(session: Writing, provider: ProviderDep, call: Call) -> Response:
+    """Withdraw a token (RFC 7009); a refresh token takes its whole family with it."""
+    return _response(await revoke_token(session, provider, call))
+
+
+@router.post("/introspect", openapi_extra=FORM)
+async def introspect(session: Writing, provider: ProviderDep, call: Call) -> Response:
+    """Tell whether a token holds right now (RFC 7662), blocks and sign-outs included."""
+    return _response(await introspect_token(session, provider, call))
+
+
+@router.get("/.well-known/jwks.json")
+async def jwks(session: Reading, keys: KeysDep) -> Response:
+    """Publish the public keys with which everybody checks our tokens alone (S3-15)."""
+    ring = await keys.ring(session)
+    return _published(dict(ring.published()))
+
+
+@router.get("/.well-known/openid-configuration")
+async def openid_configuration(settings: OwnSettings) -> Response:
+    """Describe the provider (OpenID Connect Discovery)."""
+    return _published(
+        _metadata(settings)
+        | {
+            "userinfo_endpoint": f"{settings.issuer}/userinfo",
+            "end_session_endpoint": f"{settings.issuer}/logout",
+            "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": [ID_TOKENS],
+            "claims_supported": [
+                "sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "sid",
+                "name", "preferred_username", "locale", "zoneinfo", "role", "email",
+            ],
+            "prompt_values_supported": ["none", "login", "select_account"],
+            "claims_parameter_supported": False,
+            "request_parameter_supported": False,
+            "request_uri_parameter_supported": False,
+            "backchannel_logout_supported": True,
+            "backchannel_logout_session_supported": True,
+        }
+    )  # fmt: skip
+
+
+@router.get("/.well-known/oauth-authorization-server")
+async def authorization_server(settings: OwnSettings) -> Response:
+    """Describe the authorization server (RFC 8414)."""
+    return _published(_metadata(settings))
+
+
+@router.api_route("/userinfo", methods=["GET", "POST"])
+async def user_info(request: Request, session: Reading, keys: KeysDep, settings: OwnSettings) -> JSONResponse:
+    """Tell a client about the person who signed in, by the scopes it was granted."""
+    scheme, _space, text = request.headers.get("Authorization", "").partition(" ")
+    ring = await keys.ring(session)
+    claims = None
+    if scheme.lower() == "bearer":
+        claims = read_access_token(
+            text.strip(), ring.public, issuer=settings.issuer, audience=settings.public_url
+        )
+    if claims is None or "sid" not in claims:
+        raise InvalidToken(_("This token does not hold. Get a new one and try again."))
+    scopes = set(str(claims.get("scope", "")).split())
+    if "openid" not in scopes:
+        raise InsufficientScope(_("The token was not given for this."))
+    person = await person_of_token(session, account_id=UUID(claims["sub"]), session_id=UUID(claims["sid"]))
+    if person is None:
+        raise InvalidToken(_("This token does not hold. Get a new one and try again."))
+    return JSONResponse(profile_claims(person, scopes))
+
+
+def _metadata(settings: AuthSettings) -> dict[str, Any]:
+    issuer = settings.issuer
+    return {
+        "issuer": issuer,
+        "authorization_endpoint": f"{issuer}/authorize",
+        "token_endpoint": f"{issuer}/token",
+        "revocation_endpoint": f"{issuer}/revoke",
+        "introspection_endpoint": f"{issuer}/introspect",
+        "jwks_uri": f"{issuer}/.well-known/jwks.json",
+        "scopes_supported": ["openid", "profile", "email"],
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query"],
+        "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
+        "token_endpoint_auth_methods_supported": [*CLIENT_METHODS, "none"],
+        "revocation_endpoint_auth_methods_supported": [*CLIENT_METHODS, "none"],
+        "introspection_endpoint_auth_methods_supported": CLIENT_METHODS,
+        "code_challenge_methods_supported": ["S256"],
+        "authorization_response_iss_parameter_supported": True,
+        "access_token_signing_alg_values_supported": [ACCESS_TOKENS],
+    }
+
+
+def _published(document: dict[str, Any]) -> Response:
+    return Response(
+        orjson.dumps(document),
+        media_type="application/json",
+        headers={"Cache-Control": f"public, max-age={KEY_CACHE_S}"},
+    )
+
+
+def _response(answer: OAuthAnswer) -> Response:
+    response = Response(orjson.dumps(answer.body), answer.status)
+    for name, value in answer.headers:
+        response.headers[name] = value
+    response.headers["Cache-Control"] = "no-store"
+    return response

@@ -1,0 +1,124 @@
+"""Composition of the web process: protocol endpoints, pages, account API."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import structlog
+from fastapi import FastAPI
+from joserfc.jwk import KeySet
+
+from auth_service.api import accounts as accounts_api
+from auth_service.api import protocol
+from auth_service.commands.accounts import create_first_admin
+from auth_service.commands.clients import upsert_clients
+from auth_service.commands.keys import ensure_keys
+from auth_service.commands.passwords import Passwords
+from auth_service.events import SAYS
+from auth_service.pages import accounts, authorizing, home, people, profile, sign_in, sign_on, sign_out
+from auth_service.queries.keys import Keys
+from auth_service.settings import AuthSettings
+from service_kit.clock import Clock
+from service_kit.database import Database
+from service_kit.errors import Unavailable
+from service_kit.identity.tokens import Verifier
+from service_kit.schema_client import SchemaClient
+from service_kit.settings import ServiceSettings
+from service_kit.web import Runtime, create_app
+
+log = structlog.get_logger()
+
+RETRY_S = 0.2
+
+
+class OwnKeys:
+    """Our public keys for our own verifier: read where they are kept, not fetched from ourselves."""
+
+    def __init__(self, keys: Keys, database: Database) -> None:
+        self._keys = keys
+        self._database = database
+
+    async def find(self, kid: str | None) -> KeySet:
+        async with self._database.reading() as session:
+            ring = await self._keys.ring(session)
+        return KeySet([key for key in ring.public.keys if key.kid == kid])
+
+
+@asynccontextmanager
+async def stand_up(app: FastAPI, runtime: Runtime) -> AsyncIterator[None]:
+    """Make keys and clients, and the first administrator as soon as its fact can be said."""
+    settings = own_settings(runtime.settings)
+    secret_key = settings.secret_key.get_secret_value()
+    app.state.keys = keys = Keys(secret_key)
+    app.state.passwords = passwords = Passwords()
+    runtime.authenticate = sign_on.authenticate
+    runtime.sign_in_path = "/sign-in"
+    runtime.verifier = Verifier(
+        OwnKeys(keys, runtime.database),
+        issuer=settings.issuer,
+        audience=settings.public_url,
+        client_id=settings.name,
+    )
+    async with runtime.database.transaction() as session:
+        await ensure_keys(session, secret_key)
+        await upsert_clients(session, settings)
+    first_admin = asyncio.create_task(_ensure_first_admin(runtime, settings, passwords))
+    try:
+        yield
+    finally:
+        first_admin.cancel()
+        await asyncio.gather(first_admin, return_exceptions=True)
+        passwords.close()
+
+
+async def _ensure_first_admin(runtime: Runtime, settings: AuthSettings, passwords: Passwords) -> None:
+    login, password = settings.first_admin_login, settings.first_admin_password
+    if login is None or password is None:
+        return
+    password_hash = await passwords.make(password.get_secret_value())
+    while True:
+        try:
+            async with runtime.database.transaction() as session:
+                created = await create_first_admin(
+                    session, login=login, password_hash=password_hash, time_zone=settings.business_time_zone
+                )
+        except Unavailable:
+            # The registry starts beside us; nothing is said before it knows our facts.
+            await asyncio.sleep(RETRY_S)
+        else:
+            if created is not None:
+                log.info("first_admin_created", account=str(created.id))
+            return
+
+
+def own_settings(settings: ServiceSettings) -> AuthSettings:
+    if not isinstance(settings, AuthSettings):
+        raise TypeError(f"{type(settings).__name__} are not the settings of auth_service")
+    return settings
+
+
+def web(
+    settings: ServiceSettings, *, clock: Clock | None = None, schemas: SchemaClient | None = None
+) -> FastAPI:
+    """Make the ASGI application. Clock and schemas are made from the settings unless they are given."""
+    return create_app(
+        settings,
+        title="aTES auth",
+        package="auth_service",
+        routers=[
+            protocol.router,
+            accounts_api.router,
+            authorizing.router,
+            sign_in.router,
+            sign_out.router,
+            people.router,
+            home.router,
+            profile.router,
+            accounts.router,
+        ],
+        says=SAYS,
+        setup=stand_up,
+        signs_in=False,
+        clock=clock,
+        schemas=schemas,
+    )

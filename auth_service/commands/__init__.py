@@ -1,0 +1,1 @@
+"""Every change of state in auth_service, one function per use case."""

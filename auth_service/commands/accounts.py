@@ -1,0 +1,248 @@
+"""Accounts: created, changed, given roles, blocked. Each change that others need is said as a fact."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
+
+from auth_service.commands.audit import record
+from auth_service.commands.sessions import end_sessions_of
+from auth_service.domain.accounts import (
+    AccountNotFound,
+    EditedMeanwhile,
+    EmailTaken,
+    LoginTaken,
+    OwnAccount,
+    clean_email,
+    clean_locale,
+    clean_login,
+    clean_name,
+    clean_time_zone,
+)
+from auth_service.events import AccountBlocked, AccountCreated, AccountRoleChanged, AccountUpdated
+from auth_service.models import Account
+from service_kit.context import clock
+from service_kit.database import Session, lock_key
+from service_kit.identity import Role
+from service_kit.ids import new_id
+from service_kit.outbox import publish
+from service_kit.text import message as _
+
+DEFAULT_LOCALE = "ru"
+
+
+@dataclass(frozen=True)
+class AccountChanges:
+    """What to change; absent fields stay as they are."""
+
+    role: Role | None = None
+    blocked: bool | None = None
+    name: str | None = None
+    email: str | None = None
+    locale: str | None = None
+    time_zone: str | None = None
+    version: int | None = None
+    """The version the editor saw; a newer one refuses the edit."""
+
+
+async def create_account(
+    session: Session,
+    actor_id: UUID | None,
+    *,
+    login: str,
+    name: str,
+    role: Role,
+    time_zone: str,
+    email: str | None = None,
+    locale: str = DEFAULT_LOCALE,
+    password_hash: str | None = None,
+) -> Account:
+    """Create an account. Without a password nobody can sign in to it yet."""
+    now = clock(session).now()
+    account = Account(
+        id=new_id(),
+        login=clean_login(login),
+        email=clean_email(email),
+        name=clean_name(name),
+        role=role.value,
+        blocked=False,
+        password_hash=password_hash,
+        locale=clean_locale(locale),
+        time_zone=clean_time_zone(time_zone),
+        created_at=now,
+        version=1,
+    )
+    await _insert(session, account)
+    await publish(
+        session,
+        AccountCreated(user_guid=account.id, role=role, active=True, created_at=now),
+        key=account.id,
+        occurred_at=now,
+    )
+    await _say_updated(session, account)
+    record(session, "account_created", actor_id=actor_id, account_id=account.id, details={"role": role.value})
+    return account
+
+
+async def create_first_admin(
+    session: Session, *, login: str, password_hash: str, time_zone: str
+) -> Account | None:
+    """Create an administrator when there is no account at all; several processes may try at once."""
+    await session.execute(select(func.pg_advisory_xact_lock(lock_key("auth first admin"))))
+    if await session.scalar(select(Account.id).limit(1)) is not None:
+        return None
+    return await create_account(
+        session,
+        None,
+        login=login,
+        name=login,
+        role=Role.ADMIN,
+        time_zone=time_zone,
+        password_hash=password_hash,
+    )
+
+
+async def change_account(
+    session: Session, actor_id: UUID | None, account_id: UUID, changes: AccountChanges
+) -> Account:
+    """Change what is given. A new role or a block ends the person's sessions everywhere."""
+    account = await _locked(session, account_id)
+    if changes.version is not None and changes.version != account.version:
+        raise EditedMeanwhile(_("Somebody else changed this account meanwhile. Look at it again."))
+    # Nobody locks themselves out by mistake, so that one administrator always remains.
+    if actor_id == account_id and (changes.role is not None or changes.blocked):
+        raise OwnAccount(_("Your own role and block are changed by another administrator."))
+    await _change_profile(session, actor_id, account, changes)
+    await _change_role(session, actor_id, account, changes.role)
+    await _change_block(session, actor_id, account, blocked=changes.blocked)
+    return account
+
+
+async def change_password(
+    session: Session,
+    actor_id: UUID | None,
+    account_id: UUID,
+    password_hash: str,
+    *,
+    kept_session: UUID | None,
+) -> None:
+    """Set a new password; every other session of the person ends."""
+    account = await _locked(session, account_id)
+    account.password_hash = password_hash
+    account.version += 1
+    record(session, "password_changed", actor_id=actor_id, account_id=account_id)
+    await end_sessions_of(session, account_id, reason="password changed", except_session=kept_session)
+
+
+async def _change_profile(
+    session: Session, actor_id: UUID | None, account: Account, changes: AccountChanges
+) -> None:
+    wanted = {
+        "name": None if changes.name is None else clean_name(changes.name),
+        "locale": None if changes.locale is None else clean_locale(changes.locale),
+        "time_zone": None if changes.time_zone is None else clean_time_zone(changes.time_zone),
+    }
+    changed = [field for field, value in wanted.items() if value not in {None, getattr(account, field)}]
+    if changes.email is not None and clean_email(changes.email) != account.email:
+        await _take_email(session, account, clean_email(changes.email))
+        changed.append("email")
+    for field in set(changed) & wanted.keys():
+        setattr(account, field, wanted[field])
+    if not changed:
+        return
+    account.version += 1
+    record(session, "account_updated", actor_id=actor_id, account_id=account.id, details={"fields": changed})
+    # Names and addresses stay here; others hear only what they need to show things rightly.
+    if {"locale", "time_zone"} & set(changed):
+        await _say_updated(session, account)
+
+
+async def _change_role(session: Session, actor_id: UUID | None, account: Account, role: Role | None) -> None:
+    if role is None or role.value == account.role:
+        return
+    before, account.role = account.role, role.value
+    account.version += 1
+    now = clock(session).now()
+    record(
+        session,
+        "role_changed",
+        actor_id=actor_id,
+        account_id=account.id,
+        details={"from": before, "to": role.value},
+    )
+    # The new role has to be in every token: the old sessions end.
+    await end_sessions_of(session, account.id, reason="role changed")
+    await publish(
+        session,
+        AccountRoleChanged(user_guid=account.id, role=role, changed_at=now),
+        key=account.id,
+        occurred_at=now,
+    )
+
+
+async def _change_block(
+    session: Session, actor_id: UUID | None, account: Account, *, blocked: bool | None
+) -> None:
+    if blocked is None or blocked == account.blocked:
+        return
+    account.blocked = blocked
+    account.version += 1
+    now = clock(session).now()
+    record(
+        session,
+        "account_blocked" if blocked else "account_unblocked",
+        actor_id=actor_id,
+        account_id=account.id,
+    )
+    if blocked:
+        await end_sessions_of(session, account.id, reason="account blocked")
+    await publish(
+        session,
+        AccountBlocked(user_guid=account.id, blocked=blocked, changed_at=now),
+        key=account.id,
+        occurred_at=now,
+    )
+
+
+async def _say_updated(session: Session, account: Account) -> None:
+    now = clock(session).now()
+    await publish(
+        session,
+        AccountUpdated(
+            user_guid=account.id, locale=account.locale, time_zone=account.time_zone, updated_at=now
+        ),
+        key=account.id,
+        occurred_at=now,
+    )
+
+
+async def _locked(session: Session, account_id: UUID) -> Account:
+    account = await session.get(Account, account_id, with_for_update=True)
+    if account is None:
+        raise AccountNotFound(_("There is no such account."))
+    return account
+
+
+async def _insert(session: Session, account: Account) -> None:
+    try:
+        async with session.begin_nested():
+            session.add(account)
+            await session.flush()
+    except IntegrityError as error:
+        raise _taken(error) from error
+
+
+async def _take_email(session: Session, account: Account, email: str | None) -> None:
+    try:
+        async with session.begin_nested():
+            account.email = email
+            await session.flush()
+    except IntegrityError as error:
+        raise _taken(error) from error
+
+
+def _taken(error: IntegrityError) -> LoginTaken | EmailTaken:
+    if "uq_accounts_email" in str(error.orig):
+        return EmailTaken(_("Another account has this e-mail address."))
+    return LoginTaken(_("This login is taken."))

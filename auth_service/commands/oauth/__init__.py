@@ -1,0 +1,25 @@
+"""OAuth 2.1 and OpenID Connect on Authlib.
+
+Authlib's server side is synchronous. Each call runs whole inside `AsyncSession.run_sync`, where its database
+work is awaited on our own asynchronous connection: one engine, one transaction, no thread.
+"""
+
+from auth_service.commands.oauth.authorizing import Authorized, Refused, SignInNeeded, authorize
+from auth_service.commands.oauth.exchange import exchange_token, introspect_token, revoke_token
+from auth_service.commands.oauth.requests import OAuthAnswer, OAuthCall
+from auth_service.commands.oauth.server import Provider, mint_access_token, subject
+
+__all__ = [
+    "Authorized",
+    "OAuthAnswer",
+    "OAuthCall",
+    "Provider",
+    "Refused",
+    "SignInNeeded",
+    "authorize",
+    "exchange_token",
+    "introspect_token",
+    "mint_access_token",
+    "revoke_token",
+    "subject",
+]

@@ -1,0 +1,82 @@
+"""The endpoints that clients call directly: token, revocation, introspection."""
+
+from collections.abc import Callable
+
+from authlib.oauth2 import OAuth2Error
+from authlib.oauth2.rfc6749 import InvalidRequestError
+from sqlalchemy.orm import Session as SyncSession
+
+from auth_service.commands.oauth.endpoints import Introspection, Revocation
+from auth_service.commands.oauth.grants import (
+    AuthorizationCodeGrant,
+    ClientCredentialsGrant,
+    RefreshTokenGrant,
+    S256Required,
+)
+from auth_service.commands.oauth.id_tokens import IdTokenByCode, IdTokenByRefresh
+from auth_service.commands.oauth.requests import OAuthAnswer, OAuthCall
+from auth_service.commands.oauth.server import Provider, ProviderServer
+from service_kit.database import Session
+
+
+async def exchange_token(session: Session, provider: Provider, call: OAuthCall) -> OAuthAnswer:
+    def inside(server: ProviderServer) -> OAuthAnswer:
+        server.register_grant(AuthorizationCodeGrant, [S256Required(), IdTokenByCode(provider)])
+        server.register_grant(RefreshTokenGrant, [IdTokenByRefresh(provider)])
+        server.register_grant(ClientCredentialsGrant)
+        answer: OAuthAnswer = server.create_token_response(call)
+        return answer
+
+    return await _answer(session, provider, call, inside)
+
+
+async def revoke_token(session: Session, provider: Provider, call: OAuthCall) -> OAuthAnswer:
+    def inside(server: ProviderServer) -> OAuthAnswer:
+        server.register_endpoint(Revocation)
+        answer: OAuthAnswer = server.create_endpoint_response(Revocation.ENDPOINT_NAME, call)
+        return answer
+
+    return await _answer(session, provider, call, inside)
+
+
+async def introspect_token(session: Session, provider: Provider, call: OAuthCall) -> OAuthAnswer:
+    def inside(server: ProviderServer) -> OAuthAnswer:
+        server.register_endpoint(Introspection)
+        answer: OAuthAnswer = server.create_endpoint_response(Introspection.ENDPOINT_NAME, call)
+        return answer
+
+    return await _answer(session, provider, call, inside)
+
+
+async def _answer(
+    session: Session, provider: Provider, call: OAuthCall, inside: Callable[[ProviderServer], OAuthAnswer]
+) -> OAuthAnswer:
+    """Run the whole exchange on the caller's transaction.
+
+    A refusal is an answer, not an exception: what it wrote (a revoked family, an audit line) is committed.
+    """
+
+    def run(sync_session: SyncSession) -> OAuthAnswer:
+        server = ProviderServer(sync_session, provider, call)
+        try:
+            _refuse_ambiguous(call)
+            answer = inside(server)
+        except OAuth2Error as error:
+            answer = server.handle_response(*error())
+        except ValueError:
+            # Authlib puts input into its error texts and refuses to when that is not plain ASCII; the
+            # message would repeat the input, so it is dropped.
+            refusal = InvalidRequestError("A parameter has forbidden characters.")
+            answer = server.handle_response(*refusal())
+        return answer
+
+    return await session.run_sync(run)
+
+
+def _refuse_ambiguous(call: OAuthCall) -> None:
+    if call.doubled() is not None:
+        raise InvalidRequestError("A parameter is there twice.")
+    if any("\x00" in value for _, value in call.form):
+        raise InvalidRequestError("A parameter has forbidden characters.")
+    if call.authorization is not None and call.one("client_secret") is not None:
+        raise InvalidRequestError("Use one method of client authentication, not two.")

@@ -1,0 +1,86 @@
+"""A protocol request as plain data, and the same in the shape Authlib reads."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from authlib.oauth2.rfc6749 import OAuth2Payload, OAuth2Request
+
+Pairs = Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class OAuthCall:
+    """What came over HTTP, already read and decoded by the edge."""
+
+    method: str
+    uri: str
+    """Address of the endpoint as the public knows it, without the query."""
+
+    query: Pairs = ()
+    form: Pairs = ()
+    authorization: str | None = None
+    address: str | None = None
+    """Network address of the caller, for the audit log."""
+
+    @property
+    def parameters(self) -> Pairs:
+        """The query for a GET, the form for a POST: a token never travels in an address."""
+        return self.query if self.method == "GET" else self.form
+
+    def doubled(self) -> str | None:
+        """The first parameter that is there twice, which RFC 6749 forbids."""
+        names: set[str] = set()
+        for name, _ in self.parameters:
+            if name in names:
+                return name
+            names.add(name)
+        return None
+
+    def one(self, name: str) -> str | None:
+        """The value of a parameter; an empty one counts as absent (RFC 6749, 3.1)."""
+        return next((value for key, value in self.parameters if key == name and value), None)
+
+
+@dataclass(frozen=True)
+class OAuthAnswer:
+    """What goes back over HTTP."""
+
+    status: int
+    body: Mapping[str, Any] | str
+    headers: Sequence[tuple[str, str]] = field(default=())
+
+
+class Payload(OAuth2Payload):
+    def __init__(self, pairs: Pairs) -> None:
+        self._data = {name: value for name, value in pairs if value}
+        self._lists: defaultdict[str, list[str]] = defaultdict(list)
+        for name, value in pairs:
+            self._lists[name].append(value)
+
+    @property
+    def data(self) -> dict[str, str]:
+        return self._data
+
+    @property
+    def datalist(self) -> defaultdict[str, list[str]]:
+        return self._lists
+
+
+class ProviderRequest(OAuth2Request):
+    """An `OAuthCall` as Authlib sees it."""
+
+    def __init__(self, call: OAuthCall) -> None:
+        headers = {"Authorization": call.authorization} if call.authorization else {}
+        super().__init__(call.method, call.uri, headers=headers)
+        self.call = call
+        self.payload = Payload(call.parameters)
+
+    @property
+    def args(self) -> dict[str, str]:
+        return dict(self.call.query)
+
+    @property
+    def form(self) -> dict[str, str]:
+        return {name: value for name, value in self.call.form if value}

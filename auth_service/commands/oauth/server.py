@@ -1,0 +1,169 @@
+"""The authorization server of one request: where Authlib meets our tables, keys and clients."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from authlib.oauth2 import AuthorizationServer
+from authlib.oauth2.rfc9068 import JWTBearerTokenGenerator
+from joserfc.jwk import KeySet
+from sqlalchemy import update
+from sqlalchemy.orm import Session as SyncSession
+
+from auth_service.commands.oauth.client import ProviderClient
+from auth_service.commands.oauth.requests import OAuthAnswer, OAuthCall, ProviderRequest
+from auth_service.domain.keys import ACCESS_TOKENS, KeyRing
+from auth_service.domain.tokens import SERVICE_SUBJECT, Subject, digest, new_secret, person_claims
+from auth_service.models import Account, OAuthClient, RefreshToken, SignOnSession, TokenFamily
+from auth_service.settings import AuthSettings
+from service_kit.identity import Role
+from service_kit.ids import new_id
+
+SCOPES = ("openid", "profile", "email")
+NO_STORE = (("Cache-Control", "no-store"), ("Pragma", "no-cache"))
+
+
+@dataclass(frozen=True)
+class Provider:
+    """What every protocol call needs beside its transaction."""
+
+    settings: AuthSettings
+    ring: KeyRing
+
+
+class AccessTokens(JWTBearerTokenGenerator):
+    """Access tokens of RFC 9068 with guid and role (S3-13), signed by the one active key."""
+
+    def __init__(self, provider: Provider) -> None:
+        self._provider = provider
+        super().__init__(
+            issuer=provider.settings.issuer,
+            alg=ACCESS_TOKENS,
+            refresh_token_generator=lambda **_: new_secret(),
+            expires_generator=lambda *_: provider.settings.access_token_s,
+        )
+
+    def get_jwks(self) -> KeySet:
+        return self._provider.ring.signing(ACCESS_TOKENS, datetime.now(UTC))
+
+    def get_audiences(self, client: ProviderClient, user: Subject | None, scope: str) -> list[str]:
+        del client, user, scope
+        return self._provider.settings.audiences
+
+    def get_extra_claims(
+        self, client: ProviderClient, grant_type: str, user: Subject | None, scope: str
+    ) -> dict[str, Any]:
+        del grant_type, scope
+        if user is None:
+            return {"sub": f"{SERVICE_SUBJECT}{client.get_client_id()}"}
+        return person_claims(user)
+
+
+class ProviderServer(AuthorizationServer):
+    """Built anew for each request (some microseconds), so that it never holds another one's state."""
+
+    def __init__(self, session: SyncSession, provider: Provider, call: OAuthCall) -> None:
+        super().__init__(scopes_supported=SCOPES)
+        self.session = session
+        self.provider = provider
+        self.settings = provider.settings
+        self.call = call
+        self.now = datetime.now(UTC)
+        self.register_token_generator("default", AccessTokens(provider))
+
+    def query_client(self, client_id: str) -> ProviderClient | None:
+        row = self.session.get(OAuthClient, client_id)
+        return None if row is None else ProviderClient(row)
+
+    def save_token(self, token: dict[str, Any], request: ProviderRequest) -> None:
+        """Keep what is needed to recognise the refresh token; access tokens are known by their signature."""
+        if request.user is None:
+            return
+        family = request.refresh_token.family if request.refresh_token else self._found_family(request, token)
+        if secret := token.get("refresh_token"):
+            idle_end = self.now + timedelta(seconds=self.settings.session_idle_s)
+            self.session.add(
+                RefreshToken(
+                    token_digest=digest(secret),
+                    family_id=family.id,
+                    issued_at=self.now,
+                    expires_at=min(idle_end, family.expires_at),
+                )
+            )
+            # The web app's own session lasts as long as it can be renewed.
+            token["refresh_expires_in"] = int((family.expires_at - self.now).total_seconds())
+            self._note_use(family)
+
+    def _found_family(self, request: ProviderRequest, token: dict[str, Any]) -> TokenFamily:
+        code = request.authorization_code.row
+        sign_on = self.session.get_one(SignOnSession, code.session_id)
+        family = TokenFamily(
+            id=new_id(),
+            client_id=code.client_id,
+            account_id=code.account_id,
+            session_id=code.session_id,
+            scope=token.get("scope", ""),
+            created_at=self.now,
+            expires_at=sign_on.expires_at,
+        )
+        self.session.add(family)
+        self.session.flush()
+        code.family_id = family.id
+        return family
+
+    def _note_use(self, family: TokenFamily) -> None:
+        """Whoever works in any of the services is not idle here; once a minute is exact enough."""
+        self.session.execute(
+            update(SignOnSession)
+            .where(
+                SignOnSession.id == family.session_id,
+                SignOnSession.seen_at < self.now - timedelta(seconds=60),
+            )
+            .values(seen_at=self.now)
+        )
+
+    def subject_of(self, account_id: UUID, session_id: UUID) -> Subject | None:
+        """The person behind a code or token, unless blocked or signed out meanwhile."""
+        account = self.session.get(Account, account_id)
+        sign_on = self.session.get(SignOnSession, session_id)
+        if account is None or account.blocked or sign_on is None:
+            return None
+        if sign_on.ended_at is not None or sign_on.expires_at <= self.now:
+            return None
+        return subject(account, sign_on)
+
+    def send_signal(self, name: str, *args: object, **kwargs: object) -> None:
+        """Authlib tells plug-ins of its steps by this; we have none."""
+
+    def create_oauth2_request(self, request: OAuthCall | ProviderRequest) -> ProviderRequest:
+        # Authlib wraps again what it has wrapped before, once per registered endpoint.
+        return request if isinstance(request, ProviderRequest) else ProviderRequest(request)
+
+    def handle_response(
+        self, status: int, body: Mapping[str, Any] | str, headers: Sequence[tuple[str, str]]
+    ) -> OAuthAnswer:
+        return OAuthAnswer(status, body, tuple(headers))
+
+
+def subject(account: Account, sign_on: SignOnSession) -> Subject:
+    return Subject(
+        guid=account.id,
+        role=Role(account.role),
+        session_id=sign_on.id,
+        authenticated_at=int(sign_on.authenticated_at.timestamp()),
+        name=account.name,
+        login=account.login,
+        email=account.email,
+        locale=account.locale,
+        time_zone=account.time_zone,
+    )
+
+
+def mint_access_token(provider: Provider, person: Subject, client_id: str, scope: str) -> str:
+    """An access token without a protocol exchange, for the local command line."""
+    row = OAuthClient(client_id=client_id, scopes=list(SCOPES), grant_types=[])
+    generator = AccessTokens(provider)
+    token: str = generator.access_token_generator(ProviderClient(row), "local", person, scope)
+    return token

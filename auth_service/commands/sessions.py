@@ -1,0 +1,115 @@
+"""Single sign-on sessions: how one begins and how it ends everywhere."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import delete, select, update
+
+from auth_service.commands.audit import record
+from auth_service.domain.tokens import digest, new_secret
+from auth_service.models import (
+    Account,
+    AuthorizationCode,
+    LogoutNotice,
+    OAuthClient,
+    RefreshToken,
+    RevokedAccessToken,
+    SignOnSession,
+    TokenFamily,
+)
+from auth_service.settings import AuthSettings
+from service_kit.database import Session, notify_after_commit
+from service_kit.ids import new_id
+
+NOTICES_CHANNEL = "logout_notices"
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A new session and the secret for the browser's cookie, of which only a digest is stored."""
+
+    sign_on: SignOnSession
+    secret: str
+
+
+async def begin_session(session: Session, settings: AuthSettings, account: Account) -> Begun:
+    """Begin a session with an id and a secret of its own, so that nobody can plant one beforehand."""
+    now = datetime.now(UTC)
+    secret = new_secret()
+    sign_on = SignOnSession(
+        id=new_id(),
+        secret_digest=digest(secret),
+        account_id=account.id,
+        authenticated_at=now,
+        seen_at=now,
+        expires_at=now + timedelta(seconds=settings.session_absolute_s),
+    )
+    session.add(sign_on)
+    await session.flush()
+    return Begun(sign_on, secret)
+
+
+async def end_session(session: Session, session_id: UUID, *, actor_id: UUID | None, reason: str) -> None:
+    """End one session: its refresh tokens stop, and every client that took part is told."""
+    await _end(session, [session_id], reason)
+    record(session, "session_ended", actor_id=actor_id, details={"sid": str(session_id), "reason": reason})
+
+
+async def end_sessions_of(
+    session: Session, account_id: UUID, *, reason: str, except_session: UUID | None = None
+) -> None:
+    """End every session of a person, for instance after a block; the one in use may be kept."""
+    statement = select(SignOnSession.id).where(
+        SignOnSession.account_id == account_id, SignOnSession.ended_at.is_(None)
+    )
+    if except_session is not None:
+        statement = statement.where(SignOnSession.id != except_session)
+    await _end(session, list(await session.scalars(statement)), reason)
+
+
+async def _end(session: Session, session_ids: list[UUID], reason: str) -> None:
+    if not session_ids:
+        return
+    now = datetime.now(UTC)
+    await session.execute(
+        update(SignOnSession)
+        .where(SignOnSession.id.in_(session_ids), SignOnSession.ended_at.is_(None))
+        .values(ended_at=now)
+    )
+    families = await session.execute(
+        update(TokenFamily)
+        .where(TokenFamily.session_id.in_(session_ids), TokenFamily.revoked_at.is_(None))
+        .values(revoked_at=now, revoked_because=reason)
+        .returning(TokenFamily.client_id, TokenFamily.account_id, TokenFamily.session_id)
+    )
+    listeners = set(
+        await session.scalars(
+            select(OAuthClient.client_id).where(OAuthClient.backchannel_logout_uri.is_not(None))
+        )
+    )
+    for client_id, account_id, session_id in set(families.all()):
+        if client_id in listeners:
+            session.add(
+                LogoutNotice(
+                    id=new_id(),
+                    client_id=client_id,
+                    account_id=account_id,
+                    session_id=session_id,
+                    created_at=now,
+                    next_attempt_at=now,
+                )
+            )
+            notify_after_commit(session, NOTICES_CHANNEL)
+    await session.flush()
+
+
+async def forget_ended(session: Session) -> None:
+    """Remove what nobody can use any more; the audit log keeps what happened."""
+    horizon = datetime.now(UTC) - timedelta(days=1)
+    await session.execute(delete(AuthorizationCode).where(AuthorizationCode.expires_at < horizon))
+    await session.execute(delete(RevokedAccessToken).where(RevokedAccessToken.expires_at < horizon))
+    over = select(TokenFamily.id).where(TokenFamily.expires_at < horizon)
+    await session.execute(delete(RefreshToken).where(RefreshToken.family_id.in_(over)))
+    await session.execute(delete(TokenFamily).where(TokenFamily.expires_at < horizon))
+    await session.execute(delete(SignOnSession).where(SignOnSession.expires_at < horizon))

@@ -1,0 +1,1 @@
+"""Pure rules of identity: accounts, waits after wrong guesses, signing keys, tokens."""

@@ -1,0 +1,96 @@
+"""What an account may be called, who is an employee, and what can go wrong with one."""
+
+import re
+import unicodedata
+from zoneinfo import ZoneInfo, available_timezones
+
+from service_kit.errors import Conflict, Forbidden, Invalid, NotFound
+from service_kit.identity import Role
+from service_kit.text import LOCALES
+from service_kit.text import message as _
+
+EMPLOYEES = frozenset(Role) - {Role.CLIENT}
+
+LOGIN = re.compile(r"[a-z0-9](?:[a-z0-9._@+-]{0,62}[a-z0-9])?")
+EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,190}\.[^@\s.]{1,63}")
+NAME_LENGTH_MAX = 120
+PASSWORD_LENGTH_MIN = 10
+PASSWORD_LENGTH_MAX = 256
+
+
+class AccountNotFound(NotFound):
+    code = "account_not_found"
+
+
+class LoginTaken(Conflict):
+    code = "login_taken"
+
+
+class EmailTaken(Conflict):
+    code = "email_taken"
+
+
+class MalformedAccount(Invalid):
+    code = "malformed_account"
+
+
+class WeakPassword(Invalid):
+    code = "weak_password"
+
+
+class WrongPassword(Invalid):
+    code = "wrong_password"
+
+
+class OwnAccount(Forbidden):
+    code = "own_account"
+
+
+class EditedMeanwhile(Conflict):
+    code = "edited_meanwhile"
+
+
+def clean_login(value: str) -> str:
+    """One spelling per login: case and compatibility forms never make two accounts look alike."""
+    login = unicodedata.normalize("NFKC", value).strip().lower()
+    if not LOGIN.fullmatch(login):
+        raise MalformedAccount(
+            _("A login has 1 to 64 letters a-z, digits and . _ @ + -, with a letter or digit at both ends.")
+        )
+    return login
+
+
+def clean_email(value: str | None) -> str | None:
+    email = (value or "").strip().lower()
+    if not email:
+        return None
+    if not EMAIL.fullmatch(email):
+        raise MalformedAccount(_("This is not an e-mail address."))
+    return email
+
+
+def clean_name(value: str) -> str:
+    name = " ".join(unicodedata.normalize("NFC", value).split())
+    if not 1 <= len(name) <= NAME_LENGTH_MAX or not name.isprintable():
+        raise MalformedAccount(_("A name has 1 to 120 characters."))
+    return name
+
+
+def clean_locale(value: str) -> str:
+    if value not in LOCALES:
+        raise MalformedAccount(_("This language is not offered."))
+    return value
+
+
+def clean_time_zone(value: str) -> str:
+    if value not in available_timezones():
+        raise MalformedAccount(_("This time zone is not known."))
+    return ZoneInfo(value).key
+
+
+def check_new_password(password: str, login: str) -> None:
+    """Length is what makes a password strong; composition rules only make it predictable (NIST 800-63B)."""
+    if not PASSWORD_LENGTH_MIN <= len(password) <= PASSWORD_LENGTH_MAX:
+        raise WeakPassword(_("A password has 10 to 256 characters."))
+    if login in password.lower() or len(set(password)) < 4:  # noqa: PLR2004  three letters repeated are no secret
+        raise WeakPassword(_("This password is too easy to guess."))

@@ -1,0 +1,40 @@
+"""Facts auth_service says, keyed by the account's guid. Ids and settings only, never a name or an address."""
+
+from datetime import datetime
+from uuid import UUID
+
+from service_kit.events import Event
+from service_kit.identity import Role
+
+TOPIC = "auth.accounts"
+
+
+class AccountCreated(Event, topic=TOPIC, name="AccountCreated", version=1):
+    user_guid: UUID
+    role: Role
+    active: bool
+    created_at: datetime
+
+
+class AccountUpdated(Event, topic=TOPIC, name="AccountUpdated", version=1):
+    user_guid: UUID
+    locale: str
+    time_zone: str
+    updated_at: datetime
+
+
+class AccountRoleChanged(Event, topic=TOPIC, name="AccountRoleChanged", version=1):
+    user_guid: UUID
+    role: Role
+    changed_at: datetime
+
+
+class AccountBlocked(Event, topic=TOPIC, name="AccountBlocked", version=1):
+    user_guid: UUID
+    blocked: bool
+    """False when the block was lifted."""
+
+    changed_at: datetime
+
+
+SAYS = (AccountCreated, AccountUpdated, AccountRoleChanged, AccountBlocked)

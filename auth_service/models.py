@@ -1,0 +1,187 @@
+"""Tables of auth_service. Secrets are kept as digests, private keys sealed, passwords as argon2id hashes."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, DateTime, ForeignKey, LargeBinary, MetaData, Text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from service_kit.database import NAMING, Id, Moment
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(naming_convention=NAMING)
+
+
+class Account(Base):
+    """A person who may sign in. The only table with personal data."""
+
+    __tablename__ = "accounts"
+    __table_args__ = (
+        CheckConstraint("login = lower(login)", name="login_lower"),
+        CheckConstraint("email = lower(email)", name="email_lower"),
+        CheckConstraint("role in ('worker', 'manager', 'accountant', 'admin', 'client')", name="role_known"),
+    )
+
+    id: Mapped[Id]
+    login: Mapped[str] = mapped_column(Text, unique=True)
+    email: Mapped[str | None] = mapped_column(Text, unique=True)
+    name: Mapped[str] = mapped_column(Text)
+    role: Mapped[str] = mapped_column(Text)
+    blocked: Mapped[bool] = mapped_column(default=False)
+    password_hash: Mapped[str | None] = mapped_column(Text)
+    """Absent for an account that cannot sign in with a password (yet)."""
+
+    locale: Mapped[str] = mapped_column(Text)
+    time_zone: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[Moment]
+    version: Mapped[int] = mapped_column(default=1)
+    """Grows with each change; an edit of an older version is refused."""
+
+
+class SignOnSession(Base):
+    """One person signed in, in one browser. Its id is the `sid` of tokens; the cookie's secret is another."""
+
+    __tablename__ = "sign_on_sessions"
+
+    id: Mapped[Id]
+    secret_digest: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
+    account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id"), index=True)
+    authenticated_at: Mapped[Moment]
+    seen_at: Mapped[Moment]
+    expires_at: Mapped[Moment] = mapped_column(DateTime(timezone=True), index=True)
+    ended_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+
+class OAuthClient(Base):
+    """An application that signs people in here."""
+
+    __tablename__ = "oauth_clients"
+
+    client_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    name: Mapped[str] = mapped_column(Text)
+    secret_digest: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """Absent for a public client."""
+
+    redirect_uris: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    post_logout_redirect_uris: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    backchannel_logout_uri: Mapped[str | None] = mapped_column(Text)
+    grant_types: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    scopes: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    updated_at: Mapped[Moment]
+
+
+class AuthorizationCode(Base):
+    """Proof that a person signed in, to be redeemed once. Used rows stay, so that a replay is noticed."""
+
+    __tablename__ = "authorization_codes"
+
+    code_digest: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    client_id: Mapped[str] = mapped_column(ForeignKey("oauth_clients.client_id"))
+    account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id"))
+    session_id: Mapped[UUID] = mapped_column(ForeignKey("sign_on_sessions.id"))
+    redirect_uri: Mapped[str] = mapped_column(Text)
+    scope: Mapped[str] = mapped_column(Text)
+    nonce: Mapped[str | None] = mapped_column(Text)
+    code_challenge: Mapped[str] = mapped_column(Text)
+    expires_at: Mapped[Moment] = mapped_column(DateTime(timezone=True), index=True)
+    used_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    family_id: Mapped[UUID | None] = mapped_column(ForeignKey("token_families.id"))
+
+
+class TokenFamily(Base):
+    """All refresh tokens that descend from one redeemed code; they end together."""
+
+    __tablename__ = "token_families"
+
+    id: Mapped[Id]
+    client_id: Mapped[str] = mapped_column(ForeignKey("oauth_clients.client_id"))
+    account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id"), index=True)
+    session_id: Mapped[UUID] = mapped_column(ForeignKey("sign_on_sessions.id"), index=True)
+    scope: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[Moment]
+    expires_at: Mapped[Moment] = mapped_column(DateTime(timezone=True), index=True)
+    """The last member never outlives the first one's end."""
+
+    revoked_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    revoked_because: Mapped[str | None] = mapped_column(Text)
+
+
+class RefreshToken(Base):
+    """One refresh token; used ones stay until the family ends, so that a replay is noticed."""
+
+    __tablename__ = "refresh_tokens"
+
+    token_digest: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    family_id: Mapped[UUID] = mapped_column(ForeignKey("token_families.id", ondelete="CASCADE"), index=True)
+    issued_at: Mapped[Moment]
+    expires_at: Mapped[Moment]
+    used_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+
+class RevokedAccessToken(Base):
+    """An access token that was withdrawn before its end; introspection calls it inactive."""
+
+    __tablename__ = "revoked_access_tokens"
+
+    jti: Mapped[str] = mapped_column(Text, primary_key=True)
+    expires_at: Mapped[Moment] = mapped_column(DateTime(timezone=True), index=True)
+
+
+class SigningKey(Base):
+    """A key of ours. The private part is sealed with the setting `secret_key`."""
+
+    __tablename__ = "signing_keys"
+    __table_args__ = (CheckConstraint("algorithm in ('ES256', 'RS256')", name="algorithm_known"),)
+
+    kid: Mapped[str] = mapped_column(Text, primary_key=True)
+    algorithm: Mapped[str] = mapped_column(Text)
+    sealed_jwk: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[Moment]
+    signs_from: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    signs_until: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    """When its successor took over; a day later the public part is no longer published."""
+
+
+class GuessCounter(Base):
+    """Failed sign-ins of one account name or one network address. Keys are digests: no personal data."""
+
+    __tablename__ = "guess_counters"
+
+    key: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    failures: Mapped[int]
+    last_at: Mapped[Moment] = mapped_column(DateTime(timezone=True), index=True)
+    waits_until: Mapped[Moment]
+
+
+class LogoutNotice(Base):
+    """A client that has to be told that a session ended (back-channel logout)."""
+
+    __tablename__ = "logout_notices"
+
+    id: Mapped[Id]
+    client_id: Mapped[str] = mapped_column(ForeignKey("oauth_clients.client_id"))
+    account_id: Mapped[UUID]
+    session_id: Mapped[UUID]
+    created_at: Mapped[Moment]
+    attempts: Mapped[int] = mapped_column(default=0)
+    next_attempt_at: Mapped[Moment] = mapped_column(DateTime(timezone=True), index=True)
+
+
+class AuditEntry(Base):
+    """Who did what when, for everything that touches security. INSERT and SELECT only."""
+
+    __tablename__ = "audit_log"
+
+    id: Mapped[Id]
+    at: Mapped[Moment] = mapped_column(DateTime(timezone=True), index=True)
+    act: Mapped[str] = mapped_column(Text)
+    actor_id: Mapped[UUID | None]
+    """Absent when nobody was signed in, or when the command line acted."""
+
+    account_id: Mapped[UUID | None] = mapped_column(index=True)
+    client_id: Mapped[str | None] = mapped_column(Text)
+    address: Mapped[str | None] = mapped_column(Text)
+    details: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)

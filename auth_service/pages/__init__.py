@@ -1,0 +1,1 @@
+"""HTML routes of auth_service, and the browser's half of the protocol."""

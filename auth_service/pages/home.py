@@ -1,0 +1,112 @@
+"""The start page: what is where, for the role that is signed in."""
+
+from dataclasses import dataclass
+
+from fastapi import Request, Response
+
+from service_kit.identity import Role, Visitor
+from service_kit.pages import render
+from service_kit.text import message as _
+from service_kit.web import ServiceRouter
+
+router = ServiceRouter(include_in_schema=False)
+
+
+@dataclass(frozen=True)
+class Card:
+    """One place to go to, and why."""
+
+    service: str
+    path: str
+    title: str
+    text: str
+    icon: str
+    roles: frozenset[Role]
+
+
+EVERYBODY = frozenset(Role)
+WORKING = frozenset({Role.WORKER, Role.ACCOUNTANT})
+MANAGING = frozenset({Role.MANAGER, Role.ADMIN})
+COUNTING = frozenset({Role.ACCOUNTANT, Role.ADMIN})
+ADMINS = frozenset({Role.ADMIN})
+
+CARDS = (
+    Card(
+        "tracker",
+        "/",
+        _("My tasks"),
+        _("What is assigned to you now, and what you have done."),
+        "tasks",
+        WORKING,
+    ),
+    Card(
+        "tracker",
+        "/all",
+        _("All tasks"),
+        _("Create a task, see who has which, distribute the open ones."),
+        "board",
+        MANAGING,
+    ),
+    Card(
+        "tracker",
+        "/all",
+        _("All tasks"),
+        _("Create a task and see who has which."),
+        "board",
+        WORKING,
+    ),
+    Card(
+        "billing",
+        "/",
+        _("Money"),
+        _("Your balance, what you earned today, and every entry with its reason."),
+        "money",
+        WORKING,
+    ),
+    Card(
+        "billing",
+        "/days",
+        _("Days"),
+        _("What the company earned today and on each day before."),
+        "days",
+        COUNTING,
+    ),
+    Card(
+        "analytics",
+        "/",
+        _("Analytics"),
+        _("Today's income, accounts below zero, the dearest tasks."),
+        "chart",
+        ADMINS,
+    ),
+    Card(
+        "auth",
+        "/accounts",
+        _("Accounts"),
+        _("Who works here, in which role, and who is blocked."),
+        "people",
+        ADMINS,
+    ),
+    Card(
+        "registry",
+        "/",
+        _("Events"),
+        _("Every event of the exchange with its schema and versions."),
+        "events",
+        ADMINS,
+    ),
+    Card(
+        "auth",
+        "/profile",
+        _("My profile"),
+        _("Your name, language, time zone and password."),
+        "people",
+        EVERYBODY,
+    ),
+)
+
+
+@router.get("/")
+async def home(request: Request, visitor: Visitor) -> Response:
+    cards = [] if visitor is None else [card for card in CARDS if visitor.role in card.roles]
+    return render(request, "auth/home.html", {"cards": cards})

@@ -1,0 +1,99 @@
+"""The own profile: name, language, time zone, password."""
+
+from typing import Annotated
+from uuid import UUID
+from zoneinfo import available_timezones
+
+from fastapi import Form, Request, Response
+
+from auth_service.commands.accounts import AccountChanges, change_account, change_password
+from auth_service.commands.sign_in import admit_guess, clear_guesses
+from auth_service.domain.accounts import WeakPassword, WrongPassword, check_new_password
+from auth_service.pages.sign_on import OwnSettings, PasswordsDep, SignedIn, address_of
+from auth_service.queries.accounts import account as read_account
+from service_kit.database import ReadSession
+from service_kit.errors import ServiceError
+from service_kit.pages import redirect, render, toast
+from service_kit.text import message as _
+from service_kit.web import Reading, ServiceRouter, Writing, runtime_of
+
+router = ServiceRouter(include_in_schema=False)
+
+FIELD_LENGTH_MAX = 1000
+NOT_CHANGED = _("The present password is wrong, or there were too many tries. Wait a little and try again.")
+
+
+@router.get("/profile")
+async def profile(request: Request, session: Reading, person: SignedIn) -> Response:
+    return await _page(request, session, person.guid)
+
+
+@router.post("/profile")
+async def save_profile(
+    request: Request,
+    session: Writing,
+    person: SignedIn,
+    name: Annotated[str, Form(max_length=FIELD_LENGTH_MAX)],
+    locale: Annotated[str, Form(max_length=10)],
+    time_zone: Annotated[str, Form(max_length=100)],
+) -> Response:
+    changes = AccountChanges(name=name, locale=locale, time_zone=time_zone)
+    await change_account(session, person.guid, person.guid, changes)
+    return toast(redirect(request, "/profile"), _("Saved."))
+
+
+@router.post("/profile/password")
+async def save_password(
+    request: Request,
+    person: SignedIn,
+    settings: OwnSettings,
+    passwords: PasswordsDep,
+    present: Annotated[str, Form(max_length=FIELD_LENGTH_MAX)],
+    new: Annotated[str, Form(max_length=FIELD_LENGTH_MAX)],
+) -> Response:
+    """Guesses of the present password count like sign-ins: an open browser is not an open door."""
+    database = runtime_of(request).database
+    async with database.transaction() as session:
+        admitted = await admit_guess(session, settings, person.login, address_of(request))
+        stored = (await read_account(session, person.guid)).password_hash if admitted else None
+    problem: ServiceError | None = None
+    verdict = await passwords.check(stored, present)
+    if verdict.right:
+        try:
+            check_new_password(new, person.login)
+        except WeakPassword as error:
+            problem = error
+    else:
+        problem = WrongPassword(NOT_CHANGED)
+    if problem is not None:
+        async with database.reading() as reading:
+            return await _page(request, reading, person.guid, password_error=problem.detail, status=422)
+    password_hash = await passwords.make(new)
+    async with database.transaction() as session:
+        await clear_guesses(session, person.login)
+        await change_password(
+            session, person.guid, person.guid, password_hash, kept_session=person.session_id
+        )
+    return toast(
+        redirect(request, "/profile"), _("Your password is changed. Everywhere else you are signed out.")
+    )
+
+
+async def _page(
+    request: Request,
+    session: ReadSession,
+    account_id: UUID,
+    *,
+    password_error: str | None = None,
+    status: int = 200,
+) -> Response:
+    return render(
+        request,
+        "auth/profile.html",
+        {
+            "account": await read_account(session, account_id),
+            "time_zones": sorted(zone for zone in available_timezones() if "/" in zone),
+            "password_error": password_error,
+        },
+        status=status,
+    )

@@ -1,0 +1,120 @@
+"""The sign-in form."""
+
+from typing import Annotated
+
+from fastapi import Form, Query, Request, Response
+from fastapi.responses import RedirectResponse
+
+from auth_service.commands.sign_in import admit_guess, note_failed_sign_in, sign_in
+from auth_service.domain.accounts import PASSWORD_LENGTH_MAX, MalformedAccount, clean_login
+from auth_service.models import Account
+from auth_service.pages.sign_on import (
+    OwnSettings,
+    PasswordsDep,
+    Person,
+    address_of,
+    safe_next,
+    set_cookie,
+)
+from auth_service.queries.accounts import account_by_login
+from service_kit.pages import render
+from service_kit.text import message as _
+from service_kit.web import ServiceRouter, runtime_of
+
+router = ServiceRouter(include_in_schema=False)
+
+SEE_OTHER = 303
+FIELD_LENGTH_MAX = 1000
+NOT_SIGNED_IN = _("Login or password is wrong, or there were too many tries. Wait a little and try again.")
+"""The one sentence for every reason: a more exact one would tell strangers who has an account here."""
+
+
+@router.get("/sign-in")
+async def sign_in_page(
+    request: Request,
+    person: Person,
+    settings: OwnSettings,
+    next_path: Annotated[str | None, Query(alias="next")] = None,
+    login: Annotated[str, Query(max_length=FIELD_LENGTH_MAX)] = "",
+    *,
+    again: bool = False,
+) -> Response:
+    target = safe_next(settings, next_path)
+    if person is not None and not again:
+        return RedirectResponse(target, SEE_OTHER)
+    return _form(request, login=login, next_path=target)
+
+
+@router.post("/sign-in")
+async def take_sign_in(
+    request: Request,
+    settings: OwnSettings,
+    passwords: PasswordsDep,
+    login: Annotated[str, Form(max_length=FIELD_LENGTH_MAX)] = "",
+    password: Annotated[str, Form(max_length=FIELD_LENGTH_MAX)] = "",
+    next_path: Annotated[str, Form(alias="next")] = "",
+) -> Response:
+    """Count, then check, then begin: three steps with a transaction of their own (see `commands.sign_in`)."""
+    database = runtime_of(request).database
+    address = address_of(request)
+    target = safe_next(settings, next_path)
+    name = _counted_name(login)
+    async with database.transaction() as session:
+        admitted = await admit_guess(session, settings, name, address)
+        account = await account_by_login(session, name)
+    usable = account if admitted and account is not None and not account.blocked else None
+    stored = usable.password_hash if usable is not None else None
+    # Every refusal costs one hash, so that the time tells nothing either.
+    verdict = await passwords.check(stored, password[:PASSWORD_LENGTH_MAX])
+    secret = None
+    if usable is not None and stored is not None and verdict.right:
+        new_hash = await passwords.make(password) if verdict.rehash else None
+        async with database.transaction() as session:
+            secret = await sign_in(
+                session,
+                settings,
+                usable.id,
+                login=name,
+                address=address,
+                checked_hash=stored,
+                new_hash=new_hash,
+            )
+    if secret is None:
+        async with database.transaction() as session:
+            note_failed_sign_in(
+                session,
+                account.id if account is not None else None,
+                address=address,
+                reason=_reason(account, admitted=admitted),
+            )
+        return _form(request, login=login, next_path=target, error=NOT_SIGNED_IN, status=401)
+    response = RedirectResponse(target, SEE_OTHER)
+    set_cookie(response, settings, secret)
+    return response
+
+
+def _counted_name(login: str) -> str:
+    """The name by which guesses are counted; what can be no login is counted by its beginning."""
+    try:
+        return clean_login(login)
+    except MalformedAccount:
+        return login.replace("\x00", "")[:100].lower()
+
+
+def _reason(account: Account | None, *, admitted: bool) -> str:
+    if not admitted:
+        return "too many tries"
+    if account is None:
+        return "unknown login"
+    return "account blocked" if account.blocked else "wrong password"
+
+
+def _form(
+    request: Request, *, login: str, next_path: str, error: str | None = None, status: int = 200
+) -> Response:
+    return render(
+        request,
+        "auth/sign_in.html",
+        {"login": login, "next_path": next_path, "error": error},
+        status=status,
+    )

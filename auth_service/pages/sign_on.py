@@ -1,0 +1,115 @@
+"""The browser's side of the single sign-on session: its cookie, who it stands for, where one may go next."""
+
+from typing import Annotated
+
+from fastapi import Depends, Request, Response
+
+from auth_service.commands.passwords import Passwords
+from auth_service.domain.tokens import Subject
+from auth_service.queries.keys import Keys
+from auth_service.queries.sessions import signed_in
+from auth_service.settings import AuthSettings
+from service_kit.errors import Unauthenticated
+from service_kit.identity import CurrentUser
+from service_kit.serving.runtime import runtime_of
+from service_kit.text import message as _
+
+COOKIE = "ates-auth"
+SECRET_LENGTH_MAX = 100
+NEXT_LENGTH_MAX = 8000
+
+
+def settings_of(request: Request) -> AuthSettings:
+    settings = runtime_of(request).settings
+    assert isinstance(settings, AuthSettings)  # noqa: S101  narrows the type for mypy
+    return settings
+
+
+def keys_of(request: Request) -> Keys:
+    keys: Keys = request.app.state.keys
+    return keys
+
+
+def passwords_of(request: Request) -> Passwords:
+    passwords: Passwords = request.app.state.passwords
+    return passwords
+
+
+async def person_of(request: Request) -> Subject | None:
+    """Who is signed in in this browser; asked of the database once per request."""
+    if "person" not in request.state:
+        request.state.person = await _read_person(request)
+    person: Subject | None = request.state.person
+    return person
+
+
+async def present_person(request: Request) -> Subject:
+    person = await person_of(request)
+    if person is None:
+        raise Unauthenticated(_("Sign in to go on."))
+    return person
+
+
+async def authenticate(request: Request) -> CurrentUser | None:
+    """The same person in the kit's words."""
+    person = await person_of(request)
+    if person is None:
+        return None
+    return CurrentUser(
+        guid=person.guid,
+        role=person.role,
+        name=person.name,
+        locale=person.locale,
+        session_id=str(person.session_id),
+    )
+
+
+Person = Annotated[Subject | None, Depends(person_of)]
+SignedIn = Annotated[Subject, Depends(present_person)]
+OwnSettings = Annotated[AuthSettings, Depends(settings_of)]
+KeysDep = Annotated[Keys, Depends(keys_of)]
+PasswordsDep = Annotated[Passwords, Depends(passwords_of)]
+
+
+def set_cookie(response: Response, settings: AuthSettings, secret: str) -> None:
+    # Lax, not Strict: the redirect from a client to us has to bring it along.
+    response.set_cookie(
+        _cookie_name(settings),
+        secret,
+        max_age=settings.session_absolute_s,
+        path="/",
+        secure=settings.secure,
+        httponly=True,
+        samesite="lax",
+    )
+
+
+def drop_cookie(response: Response, settings: AuthSettings) -> None:
+    response.delete_cookie(
+        _cookie_name(settings), path="/", secure=settings.secure, httponly=True, samesite="lax"
+    )
+
+
+def safe_next(settings: AuthSettings, path: str | None) -> str:
+    """A page of ours; everything that a browser could read as another site is refused."""
+    home = settings.public_path + "/"
+    if path is None or not path.startswith(home) or path.startswith("//") or len(path) > NEXT_LENGTH_MAX:
+        return home
+    return path if path.isascii() and path.isprintable() and "\\" not in path else home
+
+
+def address_of(request: Request) -> str:
+    return request.client.host if request.client else "unknown"
+
+
+def _cookie_name(settings: AuthSettings) -> str:
+    return f"__Host-{COOKIE}" if settings.secure else COOKIE
+
+
+async def _read_person(request: Request) -> Subject | None:
+    settings = settings_of(request)
+    secret = request.cookies.get(_cookie_name(settings))
+    if not secret or len(secret) > SECRET_LENGTH_MAX:
+        return None
+    async with runtime_of(request).database.reading() as session:
+        return await signed_in(session, settings, secret)

@@ -1,0 +1,59 @@
+"""The key ring of this process: read from the database, kept for a short while."""
+
+import asyncio
+import json
+import time
+from datetime import UTC, datetime
+
+from joserfc.jwk import import_key
+from sqlalchemy import or_, select
+
+from auth_service.domain.keys import KEPT_AFTER_USE, Algorithm, KeyRing, StoredKey, unseal
+from auth_service.models import SigningKey
+from service_kit.database import ReadSession
+
+RING_LIFE_S = 30
+"""A rotation sets the hour of its change further ahead than this, so that all processes change together."""
+
+
+class Keys:
+    """Answers the present key ring; one per process."""
+
+    def __init__(self, secret_key: str) -> None:
+        self._secret_key = secret_key
+        self._ring: KeyRing | None = None
+        self._read_at = 0.0
+        self._reading = asyncio.Lock()
+
+    async def ring(self, session: ReadSession) -> KeyRing:
+        if self._ring is None or self._is_old():
+            async with self._reading:
+                if self._ring is None or self._is_old():
+                    self._ring = await read_key_ring(session, self._secret_key)
+                    self._read_at = time.monotonic()
+        return self._ring
+
+    def forget(self) -> None:
+        """Read again at the next use, after a change made by this very process."""
+        self._ring = None
+
+    def _is_old(self) -> bool:
+        return time.monotonic() - self._read_at > RING_LIFE_S
+
+
+async def read_key_ring(session: ReadSession, secret_key: str) -> KeyRing:
+    horizon = datetime.now(UTC) - KEPT_AFTER_USE
+    rows = await session.scalars(
+        select(SigningKey)
+        .where(or_(SigningKey.signs_until.is_(None), SigningKey.signs_until > horizon))
+        .order_by(SigningKey.created_at)
+    )
+    return KeyRing(_stored(row, secret_key) for row in rows)
+
+
+def _stored(row: SigningKey, secret_key: str) -> StoredKey:
+    algorithm: Algorithm = "ES256" if row.algorithm == "ES256" else "RS256"
+    jwk = unseal(secret_key, row.kid, row.sealed_jwk)
+    # The key type is named, so that the library reads PEM or JSON of exactly this kind and guesses nothing.
+    key = import_key(json.loads(jwk), "EC") if algorithm == "ES256" else import_key(json.loads(jwk), "RSA")
+    return StoredKey(key=key, algorithm=algorithm, signs_from=row.signs_from)

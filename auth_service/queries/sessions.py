@@ -1,0 +1,69 @@
+"""Who a sign-on cookie stands for."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import select
+
+from auth_service.domain.tokens import Subject, digest
+from auth_service.models import Account, SignOnSession
+from auth_service.settings import AuthSettings
+from service_kit.database import ReadSession
+from service_kit.identity import Role
+
+
+async def signed_in(session: ReadSession, settings: AuthSettings, secret: str) -> Subject | None:
+    """The person behind a cookie, unless the session ended, was idle too long, or the account is blocked."""
+    now = datetime.now(UTC)
+    found = (
+        await session.execute(
+            select(SignOnSession, Account)
+            .join(Account, Account.id == SignOnSession.account_id)
+            .where(
+                SignOnSession.secret_digest == digest(secret),
+                SignOnSession.ended_at.is_(None),
+                SignOnSession.expires_at > now,
+                SignOnSession.seen_at > now - timedelta(seconds=settings.session_idle_s),
+                Account.blocked.is_(False),
+            )
+        )
+    ).one_or_none()
+    return None if found is None else _subject(*found)
+
+
+async def person_of_token(session: ReadSession, *, account_id: UUID, session_id: UUID) -> Subject | None:
+    """The person an access token is about, unless blocked or signed out since."""
+    found = (
+        await session.execute(
+            select(SignOnSession, Account)
+            .join(Account, Account.id == SignOnSession.account_id)
+            .where(
+                SignOnSession.id == session_id,
+                SignOnSession.ended_at.is_(None),
+                Account.id == account_id,
+                Account.blocked.is_(False),
+            )
+        )
+    ).one_or_none()
+    return None if found is None else _subject(*found)
+
+
+async def session_is_open(session: ReadSession, session_id: UUID) -> bool:
+    ended = await session.scalar(
+        select(SignOnSession.id).where(SignOnSession.id == session_id, SignOnSession.ended_at.is_(None))
+    )
+    return ended is not None
+
+
+def _subject(sign_on: SignOnSession, account: Account) -> Subject:
+    return Subject(
+        guid=account.id,
+        role=Role(account.role),
+        session_id=sign_on.id,
+        authenticated_at=int(sign_on.authenticated_at.timestamp()),
+        name=account.name,
+        login=account.login,
+        email=account.email,
+        locale=account.locale,
+        time_zone=account.time_zone,
+    )

@@ -1,0 +1,78 @@
+"""What auth_service is told by its environment, beside what every service is told."""
+
+from typing import Annotated, ClassVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+from pydantic_settings import SettingsConfigDict
+
+from service_kit.settings import ServiceSettings
+
+
+def _redirect_address(value: str) -> str:
+    """An address a browser may be sent to: absolute, without a fragment, http only on this machine."""
+    scheme, _, rest = value.partition("://")
+    host = rest.partition("/")[0].rpartition("@")[2]
+    local = host.rpartition(":")[0] in {"localhost", "127.0.0.1", "[::1]"} or host in {
+        "localhost",
+        "127.0.0.1",
+    }
+    if "#" in value or not host or not (scheme == "https" or (scheme == "http" and local)):
+        raise ValueError(f"{value!r} is not https, not http on this machine, or has a fragment")
+    return value
+
+
+RedirectAddress = Annotated[str, AfterValidator(_redirect_address)]
+
+
+class ClientDefinition(BaseModel):
+    """One OAuth client of our own, as the setting AUTH_CLIENTS describes it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    secret: SecretStr | None = None
+    """Absent for a public client, which cannot keep one."""
+
+    name: str | None = None
+    redirect_uris: tuple[RedirectAddress, ...] = ()
+    post_logout_redirect_uris: tuple[RedirectAddress, ...] = ()
+    backchannel_logout_uri: str | None = None
+    """Where sign-outs are announced; by default `/backchannel-logout` of the service with this name."""
+
+    grant_types: tuple[str, ...] = ("authorization_code", "refresh_token", "client_credentials")
+    scopes: tuple[str, ...] = ("openid", "profile", "email")
+
+
+class AuthSettings(ServiceSettings):
+    model_config = SettingsConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
+
+    name: ClassVar[str] = "auth"
+
+    clients: dict[str, ClientDefinition] = Field(default_factory=dict)
+    """Our own OAuth clients by client id; written to the database at every start."""
+
+    first_admin_login: str | None = None
+    first_admin_password: SecretStr | None = None
+    """The account that is created when there is none at all, so that somebody can sign in."""
+
+    access_token_s: int = Field(default=300, ge=30, le=300)
+    authorization_code_s: int = Field(default=60, ge=5, le=60)
+    session_idle_s: int = Field(default=12 * 3600, ge=300)
+    session_absolute_s: int = Field(default=7 * 24 * 3600, ge=300)
+    """A single sign-on session ends after this time even when it is used."""
+
+    key_life_days: int = Field(default=90, ge=1)
+    """Signing keys are replaced after this time."""
+
+    attempts_per_account: int = Field(default=10, ge=1)
+    attempts_per_address: int = Field(default=200, ge=1)
+    """Failed sign-ins before a wait begins, which doubles with each further one."""
+
+    @property
+    def audiences(self) -> list[str]:
+        """Every first-party resource server, by its public address (claim `aud`)."""
+        return sorted({url.rstrip("/") for name, url in self.public_urls.items() if name != "gateway"})
+
+    @property
+    def secure(self) -> bool:
+        """Whether browsers reach us by https, so that cookies can be bound to it."""
+        return self.public_url.startswith("https://")

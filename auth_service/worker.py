@@ -1,0 +1,54 @@
+"""Composition of the worker process: the relay of the facts, sign-out notices, upkeep."""
+
+import httpx2
+import structlog
+
+from auth_service.commands import keys, logout, sessions, sign_in
+from auth_service.events import SAYS
+from auth_service.queries.keys import read_key_ring
+from auth_service.settings import AuthSettings
+from service_kit.settings import ServiceSettings
+from service_kit.streaming import Every, WorkerContext, run_worker
+
+log = structlog.get_logger()
+
+CALL_TIMEOUT_S = 5
+HOUR_S = 3600
+
+
+async def post_logout_token(address: str, token: str) -> bool:
+    """Tell one client; anything but a clear yes is tried again later."""
+    try:
+        async with httpx2.AsyncClient(timeout=CALL_TIMEOUT_S) as http:
+            answer = await http.post(address, data={"logout_token": token})
+    except httpx2.HTTPError as error:
+        log.warning("logout_notice_undelivered", address=address, error=type(error).__name__)
+        return False
+    # 400 means that the client will never accept this token; repeating it would not help.
+    if answer.status_code == httpx2.codes.BAD_REQUEST:
+        log.warning("logout_notice_refused", address=address)
+        return True
+    return answer.is_success
+
+
+def work(settings: ServiceSettings, *, metrics_port: int) -> None:
+    """Run until told to stop."""
+    if not isinstance(settings, AuthSettings):
+        raise TypeError(f"{type(settings).__name__} are not the settings of auth_service")
+    own = settings
+    secret_key = own.secret_key.get_secret_value()
+
+    async def tell_clients(context: WorkerContext) -> None:
+        async with context.database.transaction() as session:
+            ring = await read_key_ring(session, secret_key)
+            await logout.deliver_notices(session, ring, own.issuer, post_logout_token)
+
+    async def upkeep(context: WorkerContext) -> None:
+        async with context.database.transaction() as session:
+            await keys.rotate_keys(session, secret_key, key_life_days=own.key_life_days)
+        async with context.database.transaction() as session:
+            await sessions.forget_ended(session)
+            await sign_in.forget_old_guesses(session)
+
+    timetable = [Every(5, tell_clients, sessions.NOTICES_CHANNEL), Every(HOUR_S, upkeep)]
+    run_worker(settings, metrics_port=metrics_port, says=SAYS, timetable=timetable)
