@@ -22,7 +22,7 @@ def test_every_command_is_documented(command: str) -> None:
     assert f"`./ates {command}" in OPERATING
 
 
-@pytest.mark.parametrize("field", ServiceSettings.model_fields)
+@pytest.mark.parametrize("field", list(ServiceSettings.model_fields))
 def test_every_shared_setting_is_documented(field: str) -> None:
     assert f"`ATES_{field.upper()}`" in OPERATING
 
@@ -34,7 +34,7 @@ def own_settings() -> Iterator[str]:
             yield f"{kind.name.upper()}_{field.upper()}"
 
 
-@pytest.mark.parametrize("key", own_settings())
+@pytest.mark.parametrize("key", list(own_settings()))
 def test_every_setting_of_a_service_is_documented(key: str) -> None:
     assert f"`{key}`" in OPERATING
 
