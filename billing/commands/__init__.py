@@ -1,8 +1,15 @@
 """Every state change of billing, one function per use case."""
 
 from billing.commands.accounts import choose_language, open_account
-from billing.commands.closing import close_next_day
+from billing.commands.closing import close_due_days, open_day
 from billing.commands.letters import write_letters
 from billing.commands.posting import post_task_facts
 
-__all__ = ["choose_language", "close_next_day", "open_account", "post_task_facts", "write_letters"]
+__all__ = [
+    "choose_language",
+    "close_due_days",
+    "open_account",
+    "open_day",
+    "post_task_facts",
+    "write_letters",
+]

@@ -1,17 +1,17 @@
 """The end of a business day: pay positive balances, carry debts, fix the figures, say the result.
 
-One day is one transaction behind the exclusive lock of the ledger's state, and every id in it is derived
+A day is one transaction behind the exclusive lock of the ledger's state, and every id in it is derived
 from the day. So a close that is killed leaves nothing, one that runs twice or in parallel finds the day
 closed, and one that is run again writes the same rows.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
 import structlog
 from sqlalchemy import RowMapping, func, select, update
-from sqlalchemy.dialects.postgresql import insert
 
 from billing.commands.posting import entry_posted, write_postings
 from billing.commands.rows import any_of, given, insert_rows
@@ -36,43 +36,65 @@ from billing.models import accounts, day_figures, days, entries, ledger_state, l
 from billing.settings import BillingSettings
 from service_kit.context import clock, settings
 from service_kit.database import Session
-from service_kit.outbox import Outgoing, publish, publish_many
+from service_kit.outbox import Outgoing, publish_many
 
 log = structlog.get_logger()
 
+IDLE_DAYS_AT_ONCE = 366
 
-async def close_next_day(session: Session, *, unread: int = 0) -> date | None:
-    """Close the first open day if it is due and answer its date; None when no day is due.
 
-    `unread` is the number of events that the close no longer waits for; it stays on record.
+async def close_due_days(session: Session, *, unread: int = 0) -> list[date]:
+    """Close the first open day if it is due, or a whole run of due days without work; answers their dates.
+
+    Call it until it answers none. `unread` is the number of events that the close no longer waits for; it
+    stays on record.
     """
+    last_closed = await session.scalar(select(ledger_state.c.last_closed_date).with_for_update())
+    due = await _due_days(session, last_closed)
+    if not due:
+        return []
+    now = clock(session).now()
+    moved = await _movements(session, due[0]) if len(due) == 1 else {}
+    if moved:
+        await _pay(session, due[0], moved, recorded_at=now)
+    await _fix_figures(session, due, now, unread=unread, any_work=bool(moved))
+    await session.execute(update(ledger_state).values(last_closed_date=due[-1]))
+    log.info("days_closed", first=str(due[0]), last=str(due[-1]), accounts_moved=len(moved), unread=unread)
+    return due
+
+
+async def open_day(session: Session, day: date) -> None:
+    """Put a day on record before there is work; the ledger begins with the first day that is."""
+    own = settings(session, BillingSettings)
+    last_closed = await session.scalar(select(ledger_state.c.last_closed_date).with_for_update(read=True))
+    if last_closed is None or day > last_closed:
+        row = {
+            "business_date": day,
+            "zone": own.business_time_zone,
+            "opened_at": day_bounds(day, own.zone)[0],
+        }
+        await session.execute(insert_rows(days, [row]).on_conflict_do_nothing())
+
+
+async def _due_days(session: Session, last_closed: date | None) -> list[date]:
+    """The days to close now: one with work alone, days without any together."""
     own = settings(session, BillingSettings)
     now = clock(session).now()
-    last_closed = await session.scalar(select(ledger_state.c.last_closed_date).with_for_update())
-    day = await _first_open_day(session, last_closed)
-    if day is None or not is_due(day, own.zone, now, own.close_delay):
-        return None
-    day_start, day_end = day_bounds(day, own.zone)
-    await session.execute(
-        insert(days)
-        .values(business_date=day, zone=own.business_time_zone, opened_at=day_start)
-        .on_conflict_do_nothing()
+    # When nothing was ever closed, the ledger begins with the first day on record.
+    first = (
+        last_closed + timedelta(days=1)
+        if last_closed is not None
+        else await session.scalar(select(func.min(days.c.business_date)))
     )
-    moved = await _movements(session, day)
-    if moved:
-        await _pay(session, day, moved, paid_at=day_end, recorded_at=now)
-    await _fix_figures(session, day, now, unread=unread, any_work=bool(moved))
-    await session.execute(update(ledger_state).values(last_closed_date=day))
-    log.info("day_closed", business_date=day.isoformat(), accounts_moved=len(moved), unread=unread)
-    return day
-
-
-async def _first_open_day(session: Session, last_closed: date | None) -> date | None:
-    if last_closed is not None:
-        return last_closed + timedelta(days=1)
-    # Nothing was ever closed: the ledger begins with the first day on record.
-    first: date | None = await session.scalar(select(func.min(days.c.business_date)))
-    return first
+    if first is None:
+        return []
+    worked: date | None = await session.scalar(
+        select(func.min(postings.c.business_date)).where(postings.c.business_date >= first)
+    )
+    run = [first]
+    while len(run) < IDLE_DAYS_AT_ONCE and first != worked and run[-1] + timedelta(days=1) != worked:
+        run.append(run[-1] + timedelta(days=1))
+    return [day for day in run if is_due(day, own.zone, now, own.close_delay)]
 
 
 async def _movements(session: Session, day: date) -> dict[UUID, int]:
@@ -85,10 +107,10 @@ async def _movements(session: Session, day: date) -> dict[UUID, int]:
     return {account_id: int(moved) for account_id, moved in rows}
 
 
-async def _pay(
-    session: Session, day: date, moved: Mapping[UUID, int], *, paid_at: datetime, recorded_at: datetime
-) -> None:
+async def _pay(session: Session, day: date, moved: Mapping[UUID, int], *, recorded_at: datetime) -> None:
     """Post what is due to the accounts the day moved. The others carry a debt or nothing: no payout."""
+    # The payout belongs to the moment the day ends, however long its close had to wait.
+    paid_at = day_bounds(day, settings(session, BillingSettings).zone)[1]
     locked = await session.execute(
         select(accounts)
         .where(accounts.c.id == any_of({*moved, PAYOUTS}))
@@ -187,12 +209,14 @@ def _payout_facts(due: Iterable[Entry], written: Sequence[Posting], paid_at: dat
         yield Outgoing((fact,), entry.account_id, paid_at, fact_id("PayoutMade", entry.id))
 
 
-async def _fix_figures(session: Session, day: date, now: datetime, *, unread: int, any_work: bool) -> None:
-    """Write the day's figures for good and say them, in both versions of the contract under one event id."""
+async def _fix_figures(
+    session: Session, closed: Sequence[date], now: datetime, *, unread: int, any_work: bool
+) -> None:
+    """Write the figures for good and say them, in both versions of the contract under one event id."""
     own = settings(session, BillingSettings)
-    figures = await _figures(session, day) if any_work else Figures()
+    figures = await _figures(session, closed[0]) if any_work else Figures()
     opening = await session.scalar(
-        select(days.c.closing_cents).where(days.c.business_date == day - timedelta(days=1))
+        select(days.c.closing_cents).where(days.c.business_date == closed[0] - timedelta(days=1))
     )
     debtors, debt = (
         await session.execute(
@@ -201,30 +225,34 @@ async def _fix_figures(session: Session, day: date, now: datetime, *, unread: in
             )
         )
     ).one()
-    debt = int(debt)
+    fixed = {
+        **asdict(figures),
+        "state": str(DayState.CLOSED),
+        "closed_at": now,
+        "unread_at_close": unread,
+        "opening_cents": opening or 0,
+        # Whoever had money was paid, so what remains of all balances is the debts.
+        "closing_cents": -int(debt),
+        "carried_debt_cents": int(debt),
+        "accounts_negative": debtors,
+    }
+    zone = {"zone": own.business_time_zone}
+    rows = [
+        {"business_date": day, "opened_at": day_bounds(day, own.zone)[0], **zone, **fixed} for day in closed
+    ]
+    statement = insert_rows(days, rows)
     await session.execute(
-        update(days)
-        .where(days.c.business_date == day)
-        .values(
-            state=DayState.CLOSED,
-            closed_at=now,
-            unread_at_close=unread,
-            opening_cents=opening or 0,
-            # Whoever had money was paid, so what remains of all balances is the debts.
-            closing_cents=-debt,
-            carried_debt_cents=debt,
-            accounts_negative=debtors,
-            fees_cents=figures.fees_cents,
-            rewards_cents=figures.rewards_cents,
-            payouts_cents=figures.payouts_cents,
-            payout_count=figures.payout_count,
-            late_count=figures.late_count,
-            task_count_profit=figures.task_count_profit,
-            task_count_deficit=figures.task_count_deficit,
-            max_cost_cents=figures.max_cost_cents,
-            max_cost_task_id=figures.max_cost_task_id,
+        statement.on_conflict_do_update(
+            index_elements=["business_date"], set_={name: statement.excluded[name] for name in fixed}
         )
     )
+    results = [_day_result(day, figures, own, now, debt=int(debt), debtors=debtors) for day in closed]
+    await publish_many(session, results)
+
+
+def _day_result(
+    day: date, figures: Figures, own: BillingSettings, now: datetime, *, debt: int, debtors: int
+) -> Outgoing:
     seed_form = DayResultV1(
         max_cost_task=figures.max_cost_cents,
         task_count_profit=figures.task_count_profit,
@@ -245,14 +273,7 @@ async def _fix_figures(session: Session, day: date, now: datetime, *, unread: in
         late_count=figures.late_count,
         closed_at=now,
     )
-    await publish(
-        session,
-        seed_form,
-        full_form,
-        key=day.isoformat(),
-        occurred_at=now,
-        event_id=fact_id("DayResult", day),
-    )
+    return Outgoing((seed_form, full_form), day.isoformat(), now, fact_id("DayResult", day))
 
 
 async def _figures(session: Session, day: date) -> Figures:

@@ -21,7 +21,7 @@ def given(table: Table, rows: Rows) -> TableValuedAlias:
         bindparam(f"given_{name}", [row[name] for row in rows], type_=ARRAY(table.c[name].type))
         for name in names
     ]
-    return func.unnest(*arrays).table_valued(*names, name="given")
+    return func.unnest(*arrays).table_valued(*names, name="given").render_derived()
 
 
 def insert_rows(table: Table, rows: Rows) -> Insert:

@@ -1,0 +1,124 @@
+"""HTML pages of billing: my money, and the accountant's today, days and accounts."""
+
+from datetime import date
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Query, Request
+from starlette.responses import Response
+
+from billing import queries
+from billing.domain import AccountKind, DayState, EntryKind, business_date
+from service_kit.identity import Actor, Role, require
+from service_kit.pages import render, wants_fragment
+from service_kit.paging import PageRequest, Paging
+from service_kit.text import message as _
+from service_kit.web import ClockDep, Reading, ServiceRouter, SettingsDep
+
+router = ServiceRouter(include_in_schema=False)
+
+ACCOUNTANTS = (Role.ACCOUNTANT, Role.ADMIN)
+accountants_only = require(*ACCOUNTANTS)
+
+DEBTORS_SHOWN = PageRequest(limit=10)
+DAYS_IN_CHART = 31
+
+KIND_LABELS = {
+    EntryKind.FEE: _("Fee for the assignment"),
+    EntryKind.REWARD: _("Reward for the work"),
+    EntryKind.PAYOUT: _("Paid out"),
+}
+STATE_LABELS = {
+    DayState.OPEN: (_("Open"), "plain"),
+    DayState.CLOSING: (_("Closing"), "wait"),
+    DayState.CLOSED: (_("Closed and paid"), "good"),
+}
+ACCOUNT_LABELS = {AccountKind.COMPANY: _("Company"), AccountKind.PAYOUTS: _("Payouts")}
+LABELS = {"kinds": KIND_LABELS, "states": STATE_LABELS, "accounts": ACCOUNT_LABELS}
+
+
+@router.get("/")
+async def my_money(
+    request: Request,
+    session: Reading,
+    actor: Actor,
+    page: Paging,
+    clock: ClockDep,
+    settings: SettingsDep,
+    seen: Annotated[int | None, Query(description="Version the page already shows")] = None,
+) -> Response:
+    balance = await queries.balance_of(session, actor.guid, business_date(clock.now(), settings.zone))
+    polls = wants_fragment(request) and seen is not None
+    if polls and balance.version == seen:
+        # Nothing new: htmx leaves the page as it is, including what was unfolded meanwhile.
+        return Response(status_code=204)
+    context = {
+        "balance": balance,
+        "entries": await queries.entries_of(session, actor.guid, page),
+        "keeps_books": actor.is_any(*ACCOUNTANTS),
+        **LABELS,
+    }
+    return render(request, "billing/my_money.html", context, "live" if wants_fragment(request) else None)
+
+
+@router.get("/today", dependencies=[accountants_only])
+async def today(request: Request, session: Reading, clock: ClockDep, settings: SettingsDep) -> Response:
+    context = {
+        "figures": await queries.day_of(session, business_date(clock.now(), settings.zone)),
+        "debtors": await queries.accounts_by_balance(
+            session, DEBTORS_SHOWN, below_zero=True, kind=AccountKind.WORKER
+        ),
+        **LABELS,
+    }
+    return render(request, "billing/today.html", context, "live" if wants_fragment(request) else None)
+
+
+@router.get("/days", dependencies=[accountants_only])
+async def days(request: Request, session: Reading, page: Paging) -> Response:
+    found = await queries.days_backwards(session, page)
+    context = {"days": found, "charted": list(reversed(found.items[:DAYS_IN_CHART])), **LABELS}
+    return render(request, "billing/days.html", context, "day_list" if wants_fragment(request) else None)
+
+
+@router.get("/days/{day}", dependencies=[accountants_only])
+async def one_day(request: Request, session: Reading, day: date, page: Paging) -> Response:
+    context = {
+        "figures": await queries.day_of(session, day),
+        "payouts": await queries.payouts_of(session, day, page),
+        "late_entries": await queries.late_entries(session, day),
+        **LABELS,
+    }
+    return render(request, "billing/day.html", context, "payout_list" if wants_fragment(request) else None)
+
+
+@router.get("/accounts", dependencies=[accountants_only])
+async def accounts(
+    request: Request,
+    session: Reading,
+    page: Paging,
+    *,
+    below_zero: Annotated[bool, Query(description="Only accounts in debt")] = False,
+) -> Response:
+    found = await queries.accounts_by_balance(
+        session, page, below_zero=below_zero, kind=AccountKind.WORKER if below_zero else None
+    )
+    context = {"accounts_found": found, "below_zero": below_zero, **LABELS}
+    block = "account_list" if wants_fragment(request) else None
+    return render(request, "billing/accounts.html", context, block)
+
+
+@router.get("/accounts/{account_id}", dependencies=[accountants_only])
+async def one_account(
+    request: Request,
+    session: Reading,
+    account_id: UUID,
+    page: Paging,
+    day: Annotated[date | None, Query(description="Only entries of this business date")] = None,
+) -> Response:
+    context = {
+        "account": await queries.account(session, account_id),
+        "entries": await queries.entries_of(session, account_id, page, day=day),
+        "only_day": day,
+        **LABELS,
+    }
+    return render(request, "billing/account.html", context, "entry_list" if wants_fragment(request) else None)

@@ -1,0 +1,39 @@
+"""Every read of billing."""
+
+from billing.queries.accounts import (
+    Account,
+    Balance,
+    EntryLine,
+    account,
+    accounts_by_balance,
+    balance_of,
+    entries_of,
+)
+from billing.queries.days import (
+    DayFigures,
+    PayoutLine,
+    day_of,
+    days_backwards,
+    late_entries,
+    next_due_day,
+    payouts_of,
+)
+from billing.queries.verification import differences
+
+__all__ = [
+    "Account",
+    "Balance",
+    "DayFigures",
+    "EntryLine",
+    "PayoutLine",
+    "account",
+    "accounts_by_balance",
+    "balance_of",
+    "day_of",
+    "days_backwards",
+    "differences",
+    "entries_of",
+    "late_entries",
+    "next_due_day",
+    "payouts_of",
+]

@@ -1,0 +1,83 @@
+"""Composition of the worker process: consumer of tasks and accounts, and the tick that closes days."""
+
+import time
+from dataclasses import dataclass, field
+from datetime import date
+
+import structlog
+
+from billing import commands, queries
+from billing.consumers import router
+from billing.domain import may_close
+from billing.events import SAYS
+from billing.settings import BillingSettings
+from service_kit.streaming import Every, WorkerContext, run_worker
+from service_kit.text import add_catalogues
+
+log = structlog.get_logger()
+
+
+@dataclass
+class DayKeeper:
+    """Closes what is due once everything said so far is posted, or the wait for it has lasted too long.
+
+    Waiting is measured by the process's own clock: business time may jump over a night in an instant.
+    """
+
+    settings: BillingSettings
+    due_since_s: float | None = field(default=None, init=False)
+    opened: date | None = field(default=None, init=False)
+
+    async def close_days(self, context: WorkerContext) -> None:
+        await self._open_today(context)
+        async with context.database.reading() as session:
+            day = await queries.next_due_day(session)
+        if day is None:
+            self.due_since_s = None
+            return
+        now_s = time.monotonic()
+        if self.due_since_s is None:
+            self.due_since_s = now_s
+        waited_s = now_s - self.due_since_s
+        lag = context.lag()
+        if waited_s < self.settings.close_quiet_s or not may_close(
+            # A consumer without a position may be behind by anything.
+            lag=1 if lag is None else lag,
+            waited_s=waited_s,
+            max_wait_s=self.settings.close_wait_s,
+        ):
+            log.info("day_waits", business_date=str(day), unread=lag, waited_s=round(waited_s, 1))
+            return
+        closed = True
+        while closed:
+            async with context.database.transaction() as session:
+                closed = bool(await commands.close_due_days(session, unread=lag or 0))
+        self.due_since_s = None
+
+    async def _open_today(self, context: WorkerContext) -> None:
+        today = context.clock.today(self.settings.zone)
+        if today != self.opened:
+            async with context.database.transaction() as session:
+                await commands.open_day(session, today)
+            self.opened = today
+
+    @staticmethod
+    async def write_letters(context: WorkerContext) -> None:
+        written = 1
+        while written:
+            async with context.database.transaction() as session:
+                written = await commands.write_letters(session)
+            if written:
+                log.info("letters_written", count=written)
+
+
+def work(settings: BillingSettings, *, metrics_port: int) -> None:
+    """Run until told to stop."""
+    # Letters speak the languages of the pages.
+    add_catalogues("billing")
+    keeper = DayKeeper(settings)
+    timetable = [
+        Every(settings.tick_s, keeper.close_days),
+        Every(settings.tick_s, keeper.write_letters),
+    ]
+    run_worker(settings, metrics_port=metrics_port, says=SAYS, router=router, timetable=timetable)

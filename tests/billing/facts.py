@@ -1,0 +1,69 @@
+"""Facts about tasks as billing receives them, and the ways tests hand them over."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from billing import commands
+from billing.events import TaskAssigned, TaskCompleted, TaskCreated, TaskFact
+from service_kit.events import Received
+from service_kit.ids import new_id
+from service_kit.inbox import first_time
+from tests.support.services import Service
+
+NOON = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+
+
+def received(fact: TaskFact, moment: datetime, *, event_id: UUID | None = None) -> Received[TaskFact]:
+    return Received(
+        data=fact,
+        event_id=event_id or new_id(),
+        occurred_at=moment,
+        key=str(fact.task_id),
+        correlation_id=None,
+        topic="tracker.tasks",
+        partition=0,
+        offset=0,
+        sent_at=moment,
+        raw=fact.to_json(),
+    )
+
+
+def created(task: UUID, title: str = "Mend the roof", moment: datetime = NOON) -> Received[TaskFact]:
+    return received(TaskCreated(task_id=task, title=title, jira_id="KEY-1", created_at=moment), moment)
+
+
+def assigned(task: UUID, worker: UUID, moment: datetime = NOON, cycle: int = 1) -> Received[TaskFact]:
+    fact = TaskAssigned(task_id=task, user_guid=worker, cycle=cycle, assigned_at=moment)
+    return received(fact, moment)
+
+
+def completed(task: UUID, worker: UUID, moment: datetime = NOON, cycle: int = 1) -> Received[TaskFact]:
+    fact = TaskCompleted(task_id=task, user_guid=worker, cycle=cycle, completed_at=moment)
+    return received(fact, moment)
+
+
+async def hear(billing: Service, *facts: Received[TaskFact]) -> None:
+    """Handle the facts as the worker does: proof and effect in one transaction."""
+    async with billing.transaction() as session:
+        fresh: Sequence[Received[TaskFact]] = await first_time(session, facts)
+        await commands.post_task_facts(session, fresh)
+
+
+async def close_all(billing: Service) -> list[str]:
+    """Close every day that is due, as the worker's tick does; answers their dates."""
+    closed = []
+    while True:
+        async with billing.transaction() as session:
+            days = await commands.close_due_days(session)
+        if not days:
+            return closed
+        closed += [day.isoformat() for day in days]
+
+
+def next_night(billing: Service, nights: int = 1) -> None:
+    """Move the business clock to five minutes past the next midnight, or a later one."""
+    zone = billing.settings.zone
+    local = billing.clock.now().astimezone(zone)
+    midnight = datetime.combine(local.date() + timedelta(days=nights), datetime.min.time(), tzinfo=zone)
+    billing.clock.set(midnight + timedelta(minutes=5))

@@ -1,0 +1,141 @@
+"""Facts about tasks become prices and postings, each once."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from billing.domain import COMPANY, ContradictingFact, price_task
+from service_kit.ids import new_id
+from tests.billing.facts import NOON, assigned, close_all, completed, created, hear, next_night
+from tests.support.services import Service
+
+
+async def balance(billing: Service, account: object) -> Any:
+    return await billing.scalar("select balance_cents from ledger_accounts where id = :id", id=account)
+
+
+class TestPostTaskFacts:
+    async def test_it_works(self, billing: Service) -> None:
+        """An assignment charges the fee, the completion credits the reward, the company mirrors both."""
+        task, worker = new_id(), new_id()
+        price = price_task(task, billing.settings.price_key.get_secret_value().encode())  # type: ignore[attr-defined]
+        await hear(billing, created(task), assigned(task, worker))
+        assert await balance(billing, worker) == -price.fee_cents
+        await hear(billing, completed(task, worker))
+        assert await balance(billing, worker) == price.reward_cents - price.fee_cents
+        assert await balance(billing, COMPANY) == price.fee_cents - price.reward_cents
+
+    async def test_what_is_said(self, billing: Service) -> None:
+        """Each entry is told from the worker's view, keyed by the worker, with the balance it left."""
+        task, worker = new_id(), new_id()
+        await hear(billing, created(task), assigned(task, worker), completed(task, worker))
+        fee, reward = await billing.said()
+        assert {fee["name"], reward["name"]} == {"EntryPosted"}
+        assert {fee["key"], reward["key"]} == {str(worker)}
+        assert (fee["data"]["kind"], reward["data"]["kind"]) == ("fee", "reward")
+        assert fee["data"]["amountCents"] < 0 < reward["data"]["amountCents"]
+        assert fee["data"]["balanceAfterCents"] == fee["data"]["amountCents"]
+        assert (
+            reward["data"]["balanceAfterCents"] == fee["data"]["amountCents"] + reward["data"]["amountCents"]
+        )
+        assert fee["data"]["businessDate"] == "2026-03-02"
+        assert fee["data"]["late"] is False
+
+    async def test_every_assignment_charges(self, billing: Service) -> None:
+        """A new assignee pays too, the old one gets nothing back; the same worker pays again (R1, R2)."""
+        task, one, two = new_id(), new_id(), new_id()
+        await hear(
+            billing,
+            created(task),
+            assigned(task, one, cycle=1),
+            assigned(task, two, cycle=2),
+            assigned(task, two, cycle=3),
+        )
+        fee = -await balance(billing, one)
+        assert fee >= 1000
+        assert await balance(billing, two) == -2 * fee
+
+    async def test_priced_by_whichever_fact_comes_first(self, billing: Service) -> None:
+        """An assignment that overtakes the creation prices the task; the creation changes nothing (R4)."""
+        task, worker = new_id(), new_id()
+        await hear(billing, assigned(task, worker))
+        before = await billing.scalar("select row(fee_cents, reward_cents, priced_at)::text from task_prices")
+        billing.clock.advance(timedelta(hours=1))
+        await hear(billing, created(task))
+        after = await billing.scalar("select row(fee_cents, reward_cents, priced_at)::text from task_prices")
+        assert before == after
+
+    async def test_a_price_on_record_outlives_its_key(self, make_service: Any, billing: Service) -> None:
+        """After the key was changed, known tasks keep their price."""
+        task, worker = new_id(), new_id()
+        await hear(billing, created(task), assigned(task, worker))
+        object.__setattr__(
+            billing.settings, "price_key", type(billing.settings.price_key)("another-price-key")
+        )  # type: ignore[attr-defined]
+        await hear(billing, assigned(task, worker, cycle=2))
+        amounts = await billing.scalar(
+            "select count(distinct amount_cents) from postings where account_id = :id", id=worker
+        )
+        assert amounts == 1
+
+    async def test_the_same_event_again_is_silence(self, billing: Service) -> None:
+        """However often an event comes, alone or among others, it acts once."""
+        task, worker = new_id(), new_id()
+        facts = [created(task), assigned(task, worker)]
+        await hear(billing, *facts)
+        await hear(billing, *facts, completed(task, worker), *facts)
+        await hear(billing, *facts)
+        assert await billing.scalar("select count(*) from journal_entries") == 2
+
+    async def test_a_second_fee_of_a_cycle_is_refused(self, billing: Service) -> None:
+        """Another event for a cycle that was charged is a contradiction, and nothing is posted."""
+        task, worker = new_id(), new_id()
+        await hear(billing, assigned(task, worker))
+        with pytest.raises(ContradictingFact):
+            await hear(billing, assigned(task, new_id()))
+        assert await billing.scalar("select count(*) from journal_entries") == 1
+
+    async def test_a_second_reward_is_refused(self, billing: Service) -> None:
+        """A task is rewarded once in its life (R3), within a batch as between batches."""
+        task, worker = new_id(), new_id()
+        with pytest.raises(ContradictingFact):
+            await hear(billing, completed(task, worker), completed(task, worker, cycle=2))
+        await hear(billing, completed(task, worker))
+        with pytest.raises(ContradictingFact):
+            await hear(billing, completed(task, worker, cycle=2))
+
+    async def test_a_late_fact_counts_on_the_first_open_day(self, billing: Service) -> None:
+        """A fact about a closed day is posted to the first open day and keeps its own time (R8)."""
+        task, worker = new_id(), new_id()
+        await hear(billing, assigned(task, worker))
+        next_night(billing, nights=3)
+        assert await close_all(billing) == ["2026-03-02", "2026-03-03", "2026-03-04"]
+        await hear(billing, completed(task, worker, NOON + timedelta(minutes=1)))
+        row = await billing.scalar(
+            "select row(business_date, late, occurred_at = :moment)::text from journal_entries"
+            " where kind = 'reward'",
+            moment=NOON + timedelta(minutes=1),
+        )
+        assert row == "(2026-03-05,t,t)"
+
+    async def test_a_replay_writes_the_same_journal(self, make_service: Any) -> None:
+        """The same events into an empty ledger give the same prices, entries and postings (R4)."""
+        task, worker, other = new_id(), new_id(), new_id()
+        facts = [
+            created(task),
+            assigned(task, worker),
+            assigned(task, other, cycle=2),
+            completed(task, other, cycle=2),
+        ]
+        journals = []
+        for batches in ([facts], [[fact] for fact in facts]):
+            fresh = make_service("billing")
+            for batch in batches:
+                await hear(fresh, *batch)
+            said = [(row["event_id"], row["data"]) for row in await fresh.said()]
+            journal = await fresh.scalar(
+                "select string_agg(p::text, ';' order by account_id, version) from postings p"
+            )
+            journals.append((said, journal))
+        assert journals[0] == journals[1]
