@@ -5,6 +5,7 @@ from datetime import date, datetime
 from uuid import UUID
 
 from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from analytics.domain import DearestTask, Period, dearest, months_touching, weeks_touching
 from analytics.models import Account, DayFigures, DayResult, RawEvent, Task, TaskDay
@@ -257,7 +258,7 @@ async def _dearest_by_day(session: ReadSession, period: Period) -> list[DearestT
     equal_count = func.count().over(partition_by=(TaskDay.business_date, TaskDay.reward_cents))
     best = (
         select(TaskDay.business_date, TaskDay.task_id, TaskDay.reward_cents, equal_count.label("equal_count"))
-        .distinct(TaskDay.business_date)
+        .ext(distinct_on(TaskDay.business_date))
         .where(TaskDay.business_date.between(period.first, period.last), TaskDay.reward_cents > 0)
         .order_by(TaskDay.business_date.desc(), TaskDay.reward_cents.desc(), TaskDay.task_id)
         .subquery()

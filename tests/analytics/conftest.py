@@ -1,15 +1,18 @@
-"""Analytics on a database of its own."""
+"""Analytics on a database of its own, its web process, the rows of its views."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import asyncpg
 import pytest
 from sqlalchemy import text
 
+from analytics import app
 from analytics.models import VIEWS
+from analytics.settings import AnalyticsSettings
 from service_kit.database import ReadSession
 from tests.support.services import Service
+from tests.support.web import Web, web_process
 
 Views = dict[str, list[dict[str, Any]]]
 
@@ -42,3 +45,11 @@ def views() -> Callable[[ReadSession], Any]:
         return found
 
     return read
+
+
+@pytest.fixture
+async def web(analytics: Service) -> AsyncIterator[Web]:
+    settings = analytics.settings
+    assert isinstance(settings, AnalyticsSettings)
+    async with web_process(analytics, app.create(settings)) as process:
+        yield process

@@ -1,4 +1,4 @@
-"""Makers of facts as analytics hears them, in the words of the contracts."""
+"""Makers of facts as analytics hears them, in the words of the contracts, and the hearing of them."""
 
 import random
 from collections.abc import Sequence
@@ -9,7 +9,9 @@ from uuid import UUID
 import orjson
 
 from analytics import events
+from analytics.commands import record_events
 from service_kit.events import Event, Received
+from tests.support.services import Service
 
 MONDAY = date(2026, 3, 2)
 NOON = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -189,6 +191,11 @@ def a_history(seed: int, *, tasks: int = 60, days: int = 10) -> list[Received[An
     facts.append(payout(next(numbers), 2_000, user=1, day=MONDAY))
     facts += [day_result(next(numbers), MONDAY + timedelta(days=n), income=n * 100) for n in range(3)]
     return facts
+
+
+async def hear(service: Service, *heard: Received[Any]) -> None:
+    async with service.transaction() as session:
+        await record_events(session, heard)
 
 
 def batches(facts: Sequence[Received[Any]], size: int) -> list[Sequence[Received[Any]]]:

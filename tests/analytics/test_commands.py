@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from analytics.commands import rebuild_views, record_events
 from analytics.models import Account, RawEvent, Task
 from tests.analytics import facts
+from tests.analytics.facts import hear
 from tests.support.services import Service
 
 ReadViews = Callable[[Any], Any]
@@ -29,11 +30,6 @@ async def views_after(service: Service, views: ReadViews, batches: list[Any]) ->
         found = await views(session)
         await session.rollback()
     return found
-
-
-async def hear(service: Service, *heard: Any) -> None:
-    async with service.transaction() as session:
-        await record_events(session, heard)
 
 
 class TestFold:
