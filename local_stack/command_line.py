@@ -1,14 +1,18 @@
 """The commands of `./ates`, each a few lines that call the module which does it."""
 
+import asyncio
 import json
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from local_stack import log_files, starting
+from local_stack import benchmarking, log_files, starting, testing, tokens, tracing
+from local_stack import night as nights
 from local_stack import status as statuses
+from local_stack.demo import running as demos
 from local_stack.home import Home
 from local_stack.state import State, running_state
 from local_stack.troubles import Trouble
@@ -45,7 +49,8 @@ def up(
         console.print(f"The exchange is already running: {state.layout.gateway_url}")
         return
     state = starting.start(home, console, port=port, detach=detach)
-    del no_demo
+    if not no_demo:
+        starting.or_stop(home, console, lambda: demos.load_at_first_start(home, state, console))
     console.print(starting.describe(state, home))
     if not detach:
         console.print("Ctrl-C stops it.")
@@ -99,6 +104,61 @@ def logs(
             print(f"{line.name:<17} {line.text}", flush=True)
 
 
+@commands.command()
+def demo(
+    *,
+    days: Annotated[int, typer.Option(min=0, help="Past days of made-up work.")] = demos.DAYS,
+    seed: Annotated[int, typer.Option(help="Another seed makes up other work.")] = demos.SEED,
+    git: Annotated[Path | None, typer.Option(help="Take the history of this repository instead.")] = None,
+) -> None:
+    """Fill an empty exchange with people and past days of work."""
+    home = Home.of_environment()
+    state = running(home)
+    if git is not None:
+        demos.load_git(home, state, console, git)
+    else:
+        demos.load_made_up(home, state, console, days=days, seed=seed)
+
+
+@commands.command()
+def night(*, days: Annotated[int, typer.Option(min=1, help="How many nights.")] = 1) -> None:
+    """Move the business clock past midnight and wait until the day is closed, paid, written and reported."""
+    home = Home.of_environment()
+    asyncio.run(nights.play_nights(home, running(home), console, days))
+
+
+@commands.command()
+def token(login: str) -> None:
+    """Print a five-minute access token of a demo person, for curl."""
+    home = Home.of_environment()
+    print(tokens.token_of(home, running(home), login))
+
+
+@commands.command()
+def trace(
+    wanted: Annotated[str, typer.Argument(metavar="ID", help="Event id, correlation id or task id.")],
+) -> None:
+    """Print the way of an event or a click through outbox, topics, consumers and ledger, with times."""
+    home = Home.of_environment()
+    tracing.trace(home, running(home), wanted, console)
+
+
+@commands.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def test(context: typer.Context) -> None:
+    """Run every check and test; with arguments, pytest with these."""
+    sys.exit(testing.run_tests(context.args, console))
+
+
+@commands.command()
+def bench(
+    name: Annotated[str | None, typer.Argument(help="One benchmark; all when absent.")] = None,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+) -> None:
+    """Run the benchmarks and print their figures."""
+    sys.exit(benchmarking.run(name, as_json=as_json))
+
+
 @commands.command(hidden=True)
 def supervise(port: int | None = None, ends_with: int | None = None) -> None:
     """Be the supervisor: what `up` starts in the background."""
@@ -109,7 +169,7 @@ def supervise(port: int | None = None, ends_with: int | None = None) -> None:
 
 def main() -> None:
     try:
-        commands(standalone_mode=False)
+        commands(prog_name="./ates", standalone_mode=False)
     except Trouble as trouble:
         print(f"ates: {trouble}", file=sys.stderr)
         sys.exit(1)

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -60,6 +60,16 @@ def wait_for_end(home: Home, console: Console) -> None:
             stop(home, console)
             return
     raise Trouble(f"The exchange ended by itself; see {home.logs / 'supervisor.log'}.")
+
+
+def or_stop(home: Home, console: Console, work: Callable[[], None]) -> None:
+    """Do what belongs to the start. When it fails or is interrupted, nothing stays half started."""
+    try:
+        with _interruptible():
+            work()
+    except BaseException:
+        stop(home, console)
+        raise
 
 
 def stop(home: Home, console: Console) -> bool:

@@ -18,7 +18,9 @@ _RESERVED = {"admin", *(person.login for person in _OFFICE)}
 
 # Fields and commits are parted by characters that names and subjects do not hold.
 _FORMAT = "%x1e%aN%x1f%aE%x1f%at%x1f%ct%x1f%s"
-_ISSUE_KEY = re.compile(r"^\s*[\[(]?(?P<key>[A-Z][A-Z0-9]{1,19}-\d{1,9})[\])]?[\s:,.\-–—]*(?P<rest>.*)$")
+_ISSUE_KEY = re.compile(
+    r"^\s*[\[(]?(?P<key>[A-Z][A-Z0-9]{1,19}-\d{1,9})[\])]?[\s:,.\-\u2013\u2014]*(?P<rest>.*)$"
+)
 _LONGEST_TITLE = 200
 _LONGEST_NAME = 100
 _LONGEST_LOGIN = 40

@@ -182,9 +182,13 @@ class _Loader:
 
 
 async def _all(jobs: Iterable[Coroutine[Any, Any, None]]) -> None:
-    async with asyncio.TaskGroup() as group:
-        for job in jobs:
-            group.create_task(job)
+    """Run the jobs side by side. The first failure ends all and is raised as it is."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for job in jobs:
+                group.create_task(job)
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from None
 
 
 def steps(story: Story) -> int:

@@ -1,0 +1,84 @@
+"""`test`: every check and test of the project, as CI runs them; and the browser they need."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from local_stack.home import ROOT
+from local_stack.troubles import Trouble
+
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+CHECKS = {
+    "ruff, rules": ("ruff", "check", "."),
+    "ruff, format": ("ruff", "format", "--check", "."),
+    "types": ("mypy",),
+    "import layers": ("import_linter",),
+}
+
+
+def run_tests(arguments: Sequence[str], console: Console) -> int:
+    """All checks and tests, or with `arguments` only pytest with these. Answers the exit code."""
+    environment = {**os.environ, "ATES_CHROMIUM": ensure_chromium(console)}
+    if arguments:
+        return _run(["pytest", *arguments], environment)
+    failed = []
+    for title, (module, *options) in CHECKS.items():
+        console.rule(title, align="left")
+        if _run_check(module, options, environment) != 0:
+            failed.append(title)
+    console.rule("tests", align="left")
+    if failed:
+        console.print(f"[red]Failed before the tests: {', '.join(failed)}[/]")
+    sys.stdout.flush()
+    # Last, so that its summary is the last line.
+    tests = _run(["pytest", "-n", "2", "--cov", "--cov-report=term:skip-covered"], environment)
+    return tests or (1 if failed else 0)
+
+
+def _run_check(module: str, options: Sequence[str], environment: dict[str, str]) -> int:
+    if module == "import_linter":
+        # It has no `python -m`; its command stands beside the interpreter.
+        program = shutil.which("lint-imports", path=os.path.dirname(sys.executable))  # noqa: PTH120
+        if program is None:
+            raise Trouble("lint-imports is missing; run the command through ./ates test.")
+        return subprocess.run([program], cwd=ROOT, env=environment, check=False).returncode
+    return _run([module, *options], environment)
+
+
+def _run(module: Sequence[str], environment: dict[str, str]) -> int:
+    command = [sys.executable, "-m", *module]
+    return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
+
+
+def ensure_chromium(console: Console) -> str:
+    """Path of a Chromium: the system's, else the distribution's package, else empty for Playwright's own."""
+    found = _system_browser()
+    if found:
+        return found
+    if os.geteuid() == 0 and shutil.which("apt-get"):
+        console.print("Installing Chromium for the browser tests: apt-get install chromium")
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        told = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        subprocess.run(["apt-get", "update"], check=False, **quiet)  # type: ignore[call-overload]
+        command = ["apt-get", "install", "--yes", "--no-install-recommends", "chromium"]
+        subprocess.run(command, check=False, env=told, **quiet)  # type: ignore[call-overload]
+        found = _system_browser()
+        if found:
+            return found
+    console.print("Installing Chromium for the browser tests: playwright install chromium")
+    command = [sys.executable, "-m", "playwright", "install", "--only-shell", "chromium"]
+    if subprocess.run(command, check=False).returncode != 0:
+        raise Trouble(
+            "Chromium could not be installed: install it from your system's packages, so that `chromium` or "
+            "`google-chrome` is on the path, and run the command again."
+        )
+    return ""
+
+
+def _system_browser() -> str | None:
+    return next((path for name in _BROWSERS if (path := shutil.which(name))), None)

@@ -1,0 +1,164 @@
+"""`trace`: the way of an event, a click or a task through outboxes, topics, consumers and the ledger."""
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+from rich.console import Console
+from rich.table import Table
+
+from local_stack.credentials import Credentials
+from local_stack.environment import database_url
+from local_stack.home import Home
+from local_stack.services import BILLING, SERVICES
+from local_stack.state import State
+from local_stack.troubles import Trouble
+
+_MOST_HOPS = 2000
+
+# Found by the id itself, or as a consequence of an event found before.
+_SAID = """
+select id, event_id, topic, key, name, version, occurred_at, recorded_at, correlation_id, causation_id
+from outbox
+where event_id = any($1::uuid[]) or correlation_id = $2 or key = $2 or causation_id = any($1::uuid[]::text[])
+order by id limit $3
+"""
+_HANDLED = """
+select event_id, name, version, topic, partition, "offset", sent_at, processed_at
+from inbox where event_id = any($1::uuid[]) order by processed_at
+"""
+_DEAD = """
+select event_id, topic, partition, "offset", reason, detail, state, first_seen_at
+from dead_letters where event_id = any($1::uuid[]) order by first_seen_at
+"""
+_POSTED = """
+select entry.event_id, entry.kind, entry.business_date, entry.late, posting.account_id,
+       posting.amount_cents, posting.balance_after_cents
+from journal_entries entry
+join postings posting on posting.entry_id = entry.id
+join ledger_accounts account on account.id = posting.account_id and account.kind = 'worker'
+where entry.event_id = any($1::uuid[])
+"""
+
+
+@dataclass(frozen=True, order=True)
+class Hop:
+    """One station: when (system time), where and what."""
+
+    at: datetime
+    order: int
+    service: str
+    what: str
+    detail: str = field(compare=False, default="")
+
+
+def trace(home: Home, state: State, wanted: str, console: Console) -> None:
+    hops = asyncio.run(_hops(home, state, wanted))
+    if not hops:
+        raise Trouble(
+            f"Nothing is known of {wanted}. Name an event id, a correlation id (X-Request-ID of an answer) or "
+            "the key of events, such as a task id."
+        )
+    table = Table("after", "where", "what", "detail", box=None, header_style="dim")
+    for hop in hops:
+        after_ms = (hop.at - hops[0].at).total_seconds() * 1000
+        table.add_row(f"{after_ms:,.1f} ms", hop.service, hop.what, hop.detail)
+    console.print(f"Began {hops[0].at.isoformat(timespec='milliseconds')}")
+    console.print(table)
+
+
+async def _hops(home: Home, state: State, wanted: str) -> list[Hop]:
+    credentials = Credentials(home.secrets_file)
+    connections: dict[str, asyncpg.Connection] = {}
+    try:
+        for service in SERVICES:
+            url = database_url(service, "reader", state.layout, credentials)
+            connections[service.name] = await asyncpg.connect(url)
+        said = await _all_said(connections, wanted)
+        hops = [_said_hop(name, row) for name, row in said]
+        ids = {row["event_id"] for _, row in said} | _as_uuid(wanted)
+        for name, connection in connections.items():
+            hops += [hop for row in await connection.fetch(_HANDLED, ids) for hop in _handled(name, row)]
+            hops += [_dead(name, row) for row in await connection.fetch(_DEAD, ids)]
+        return sorted(await _with_ledger(connections[BILLING.name], hops, ids))
+    finally:
+        for connection in connections.values():
+            await connection.close()
+
+
+async def _all_said(
+    connections: dict[str, asyncpg.Connection], wanted: str
+) -> list[tuple[str, asyncpg.Record]]:
+    """Rows of all outboxes: those that match, then what followed from them, until nothing new follows."""
+    found: dict[tuple[str, int], asyncpg.Record] = {}
+    ids = _as_uuid(wanted)
+    while True:
+        before = len(found)
+        for service, connection in connections.items():
+            for row in await connection.fetch(_SAID, ids, wanted, _MOST_HOPS):
+                found[service, row["id"]] = row
+        ids |= {row["event_id"] for row in found.values()}
+        if len(found) == before or len(found) >= _MOST_HOPS:
+            return [(service, row) for (service, _), row in found.items()]
+
+
+def _as_uuid(wanted: str) -> set[UUID]:
+    try:
+        return {UUID(wanted)}
+    except ValueError:
+        return set()
+
+
+def _said_hop(service: str, row: asyncpg.Record) -> Hop:
+    return Hop(
+        row["recorded_at"],
+        0,
+        service,
+        f"says {row['name']} v{row['version']}",
+        f"event {row['event_id']} key {row['key']} correlation {row['correlation_id'] or '-'}",
+    )
+
+
+def _handled(service: str, row: asyncpg.Record) -> list[Hop]:
+    place = f"{row['topic']} [{row['partition']}] @{row['offset']}"
+    return [
+        Hop(row["sent_at"], 1, "kafka", f"has {row['name']} v{row['version']}", f"{place} for {service}"),
+        Hop(row["processed_at"], 2, service, f"has acted on {row['name']}", f"event {row['event_id']}"),
+    ]
+
+
+def _dead(service: str, row: asyncpg.Record) -> Hop:
+    place = f"{row['topic']} [{row['partition']}] @{row['offset']}"
+    return Hop(
+        row["first_seen_at"],
+        2,
+        service,
+        f"put aside: {row['reason']}",
+        f"{place} {row['detail']} ({row['state']})",
+    )
+
+
+async def _with_ledger(connection: asyncpg.Connection, hops: list[Hop], ids: set[UUID]) -> list[Hop]:
+    """Billing's hops, followed by what they wrote into the journal."""
+    acted = {
+        hop.detail: hop for hop in hops if hop.service == BILLING.name and hop.what.startswith("has acted")
+    }
+    posted = []
+    for row in await connection.fetch(_POSTED, ids):
+        cause = acted.get(f"event {row['event_id']}")
+        if cause is not None:
+            posted.append(Hop(cause.at, 3, "ledger", f"{row['kind']} {_signed(row)}", _posting(row)))
+    return hops + posted
+
+
+def _signed(row: Any) -> str:
+    return f"{row['amount_cents'] / 100:+.2f} $"
+
+
+def _posting(row: Any) -> str:
+    late = ", late" if row["late"] else ""
+    balance = row["balance_after_cents"] / 100
+    return f"account {row['account_id']} now {balance:.2f} $, day {row['business_date']}{late}"
