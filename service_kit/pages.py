@@ -76,6 +76,8 @@ class Pages:
             person_code=person_code,
             query=_with_query,
         )
+        # A fragment is rendered without the top of its template, so the components cannot be an import there.
+        self.environment.globals["ui"] = self.environment.get_template("components.html").module
 
     def render(
         self,

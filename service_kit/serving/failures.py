@@ -14,6 +14,7 @@ from starlette.responses import RedirectResponse, Response
 
 from service_kit import errors
 from service_kit.errors import FieldError, ServiceError
+from service_kit.identity.people import visitor
 from service_kit.pages import redirect, render, toast
 from service_kit.serving.runtime import is_api, public_path, runtime_of
 from service_kit.text import message as _
@@ -51,7 +52,7 @@ def handle_failures(app: FastAPI) -> None:
 async def _on_service_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, ServiceError):
         raise error
-    return respond(request, error)
+    return await respond(request, error)
 
 
 async def _on_validation_error(request: Request, error: Exception) -> Response:
@@ -59,8 +60,9 @@ async def _on_validation_error(request: Request, error: Exception) -> Response:
         raise error
     found: Sequence[dict[str, Any]] = error.errors()
     if any(item["type"] == "json_invalid" for item in found):
-        return respond(request, errors.Malformed(_("The body is not valid JSON.")))
-    return respond(request, errors.Invalid(_("Please check the marked fields."), errors=field_errors(found)))
+        return await respond(request, errors.Malformed(_("The body is not valid JSON.")))
+    checked = errors.Invalid(_("Please check the marked fields."), errors=field_errors(found))
+    return await respond(request, checked)
 
 
 async def _on_http_error(request: Request, error: Exception) -> Response:
@@ -71,12 +73,14 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
         return _problem_response(
             error.status_code, "http_error", HTTPStatus(error.status_code).phrase, str(error.detail), ()
         )
-    return respond(request, kind(_DETAILS.get(error.status_code, "")), headers=error.headers)
+    return await respond(request, kind(_DETAILS.get(error.status_code, "")), headers=error.headers)
 
 
-def respond(request: Request, error: ServiceError, headers: Mapping[str, str] | None = None) -> Response:
+async def respond(
+    request: Request, error: ServiceError, headers: Mapping[str, str] | None = None
+) -> Response:
     """Answer a failure in the shape that the caller reads."""
-    response = _shaped(request, error)
+    response = await _shaped(request, error)
     if headers and "allow" in (lowered := {name.lower(): value for name, value in headers.items()}):
         response.headers["Allow"] = lowered["allow"]
     retry_after_s = getattr(error, "retry_after_s", None)
@@ -88,14 +92,7 @@ def respond(request: Request, error: ServiceError, headers: Mapping[str, str] | 
     return response
 
 
-def unexpected(request: Request) -> Response:
-    """Answer when something broke that nobody foresaw; what it was stays in the log."""
-    return respond(
-        request, ServiceError(_("This is our fault, not yours. It has been noted; please try again."))
-    )
-
-
-def _shaped(request: Request, error: ServiceError) -> Response:
+async def _shaped(request: Request, error: ServiceError) -> Response:
     title = str(shown(error.title))
     detail = str(shown(error.detail))
     if "HX-Request" in request.headers:
@@ -107,6 +104,7 @@ def _shaped(request: Request, error: ServiceError) -> Response:
     if "text/html" in request.headers.get("Accept", "") and not is_api(request):
         if isinstance(error, errors.Unauthenticated) and error.status == HTTPStatus.UNAUTHORIZED:
             return RedirectResponse(_sign_in_address(request, _page_of(request)), SEE_OTHER)
+        await _greet(request)
         return render(
             request,
             "error.html",
@@ -120,6 +118,14 @@ def _shaped(request: Request, error: ServiceError) -> Response:
             status=error.status,
         )
     return _problem_of(error, title, detail)
+
+
+async def _greet(request: Request) -> None:
+    """Find out who is there, so that the page keeps its navigation; it has to be shown without as well."""
+    try:
+        await visitor(request)
+    except Exception:  # noqa: BLE001  what failed before must not hide behind a second failure
+        log.info("visitor_unknown_on_error_page")
 
 
 def _problem_of(error: ServiceError, title: str, detail: str) -> Response:

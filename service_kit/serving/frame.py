@@ -8,15 +8,17 @@ from datetime import datetime
 from urllib.parse import urlsplit
 
 import structlog
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service_kit.clock import business_moment
-from service_kit.errors import FieldError, ForeignOrigin, Malformed, ServiceError, TooLarge
+from service_kit.errors import FieldError, ForeignOrigin, Malformed, ServiceError, TooLarge, Unavailable
 from service_kit.ids import new_id
-from service_kit.serving.failures import respond, unexpected
+from service_kit.serving.failures import respond
 from service_kit.serving.runtime import own_path
 from service_kit.serving.transactions import SAFE_METHODS
 from service_kit.settings import ServiceSettings
@@ -35,6 +37,15 @@ QUIET_PATHS = ("/health/", "/metrics", "/static/")
 
 _SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,128}")
 OWN_SITES = frozenset({"same-origin", "none"})
+
+
+DATABASE_AWAY = (InterfaceError, OperationalError, PoolTimeout, ConnectionError, TimeoutError)
+
+
+class DatabaseAway(Unavailable):
+    """Our own database does not answer, or has no connection left for this request."""
+
+    code = "database_unavailable"
 
 
 class Frame:
@@ -94,13 +105,12 @@ class Frame:
                 if (moment := self._played_moment(request)) is not None:
                     stack.enter_context(business_moment(moment))
                 await self._app(scope, _counted(receive), send_framed)
-        except ServiceError as error:
-            await respond(request, error)(scope, receive, send_framed)
-        except Exception:
-            log.exception("request_failed", method=method, path=own_path(request))
+        except Exception as error:
+            failure = _as_refusal(error, method, own_path(request))
             if status:
+                # The answer has begun and cannot be taken back; the server breaks the connection off.
                 raise
-            await unexpected(request)(scope, receive, send_framed)
+            await (await respond(request, failure))(scope, receive, send_framed)
         finally:
             self._note(request, method, status, time.perf_counter() - begun)
 
@@ -168,6 +178,17 @@ class Frame:
             duration_ms=round(seconds * 1000, 1),
             actor=str(user.guid) if user is not None else None,
         )
+
+
+def _as_refusal(error: Exception, method: str, path: str) -> ServiceError:
+    """What may be told about whatever ended a request; the rest is for the log."""
+    if isinstance(error, ServiceError):
+        return error
+    if isinstance(error, DATABASE_AWAY):
+        log.warning("database_away", method=method, path=path, error=type(error).__name__)
+        return DatabaseAway(_("Please try again in a moment."))
+    log.error("request_failed", method=method, path=path, exc_info=error)
+    return ServiceError(_("This is our fault, not yours. It has been noted; please try again."))
 
 
 def _counted(receive: Receive) -> Receive:

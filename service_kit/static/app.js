@@ -64,7 +64,13 @@
       event.preventDefault();
       event.stopImmediatePropagation();
       dialog.querySelector("#confirm-question").textContent = question;
-      if (form.dataset.confirmLabel) dialog.querySelector("[data-yes]").textContent = form.dataset.confirmLabel;
+      const yes = dialog.querySelector("[data-yes]");
+      yes.dataset.plain ??= yes.textContent;
+      yes.textContent = form.dataset.confirmLabel || yes.dataset.plain;
+      // The answer looks as serious as the button that asked.
+      const serious = Boolean(event.submitter?.classList.contains("button-danger"));
+      yes.classList.toggle("button-danger", serious);
+      yes.classList.toggle("button-primary", !serious);
       dialog.returnValue = "no";
       dialog.addEventListener("close", () => {
         if (dialog.returnValue !== "yes") return;
