@@ -47,7 +47,7 @@ FRAME_BYTES = 5
 LINKS = 32
 
 
-class TooManyDeadLetters(Exception):  # noqa: N818  a state the consumer stops in
+class TooManyDeadLetters(Exception):
     """The consumer stopped instead of draining the topic into dead letters."""
 
 

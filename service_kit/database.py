@@ -71,6 +71,8 @@ class Database:
             pool_size=pool_size,
             max_overflow=pool_size,
             pool_pre_ping=True,
+            # Parameters may be secrets or personal; an error message is no place for them.
+            hide_parameters=True,
             pool_timeout=10,
             connect_args={"server_settings": {"application_name": name, "timezone": "UTC"}, "timeout": 10},
         )

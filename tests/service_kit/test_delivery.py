@@ -5,6 +5,7 @@ import random
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -15,6 +16,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from sqlalchemy import insert, text
 
 from local_stack.engines.kafka import Kafka
+from local_stack.ports import PortChooser
 from service_kit.broker import declare_topics
 from service_kit.consumer import BatchConsumer
 from service_kit.consuming import EventRouter
@@ -24,6 +26,7 @@ from service_kit.errors import Invalid
 from service_kit.events import Received
 from service_kit.outbox import publish
 from service_kit.relay import Relay
+from tests.support import engines
 from tests.support.running import eventually, in_background
 from tests.support.sample.events import TaskCompleted
 from tests.support.sample.models import Effect
@@ -235,20 +238,11 @@ async def test_an_event_that_can_not_be_handled_is_put_aside_and_the_others_go_o
         await eventually(settled)
         detail = await sample.scalar("select reason || ': ' || detail from dead_letters")
         assert detail == "invalid: /taskId: not a task of ours"
-        value = await one_record(sample, "sample.dead-letters")
-        assert value == await sample.scalar("select value from dead_letters")
 
+        async def said() -> list[bytes]:
+            return await records(sample, "sample.dead-letters")
 
-async def one_record(service: Service, topic: str) -> bytes:
-    reader = AIOKafkaConsumer(
-        topic, bootstrap_servers=service.settings.kafka_servers, auto_offset_reset="earliest"
-    )
-    await reader.start()
-    try:
-        record = await asyncio.wait_for(reader.getone(), 20)
-        return bytes(record.value or b"")
-    finally:
-        await reader.stop()
+        assert await eventually(said) == [await sample.scalar("select value from dead_letters")]
 
 
 @pytest.mark.parametrize(
@@ -320,3 +314,52 @@ async def test_trouble_of_the_database_is_waited_out_without_losing_the_event(sa
 
         await eventually(two)
     assert await effects(sample) == [(task, "1"), (task, "2")]
+
+
+@pytest.mark.slow
+async def test_a_broker_that_lost_everything_is_sent_everything_again_and_each_event_acts_once(
+    make_service: Callable[..., Service], tmp_path: Path
+) -> None:
+    ports = PortChooser()
+    addresses = ports.draw(), ports.draw()
+    tasks = [uuid4() for _ in range(3)]
+    with engines.kafka(tmp_path / "first", *addresses) as first:
+        service = make_service("tests.support.sample", kafka_servers=first.address, topic_partitions=2)
+        await declare_topics(service.settings, [TOPIC, "sample.dead-letters"])
+        before = await seen_by_a_new_consumer(service, tasks, cycle=1)
+    with engines.kafka(tmp_path / "second", *addresses):
+        await declare_topics(service.settings, [TOPIC, "sample.dead-letters"])
+        after = await seen_by_a_new_consumer(service, tasks, cycle=2)
+        assert before == sorted((task, "1") for task in tasks)
+        assert after == sorted((task, cycle) for task in tasks for cycle in ("1", "2"))
+        assert len(await records(service, TOPIC)) == 6
+
+
+async def seen_by_a_new_consumer(service: Service, tasks: list[UUID], cycle: int) -> list[tuple[UUID, str]]:
+    """Say one fact per task and wait until it acted; the effects of all times."""
+    async with in_background(relay(service).run(), consumer(service, recording()).run()):
+        for task in tasks:
+            await say(service, task, cycle)
+
+        async def acted() -> bool:
+            return len(await effects(service)) >= cycle * len(tasks)
+
+        await eventually(acted)
+        return sorted(await effects(service))
+
+
+async def records(service: Service, topic: str) -> list[bytes]:
+    """Everything the topic holds."""
+    reader = AIOKafkaConsumer(
+        topic, bootstrap_servers=service.settings.kafka_servers, auto_offset_reset="earliest"
+    )
+    await reader.start()
+    try:
+        ends = await reader.end_offsets(reader.assignment())
+        found: list[bytes] = []
+        while len(found) < sum(ends.values()):
+            batches = await reader.getmany(timeout_ms=1000)
+            found += [record.value for batch in batches.values() for record in batch]
+        return found
+    finally:
+        await reader.stop()

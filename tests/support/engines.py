@@ -44,12 +44,19 @@ def postgres(folder: Path) -> Iterator[Postgres]:
 
 
 @contextmanager
-def kafka(folder: Path) -> Iterator[Kafka]:
-    """A running Kafka with its data in `folder`; its address is `.address`."""
+def kafka(folder: Path, port: int | None = None, controller_port: int | None = None) -> Iterator[Kafka]:
+    """A running Kafka with its data in `folder`; its address is `.address`. Ports are free ones unless given."""
     jars = installed_folder() / "java"
     bring_jars(jars)
     ports = PortChooser()
-    broker = Kafka(folder / "kafka", ports.draw(), ports.draw(), java=find_java(), jars=jars)
+    folder.mkdir(parents=True, exist_ok=True)
+    broker = Kafka(
+        folder / "kafka",
+        port or ports.draw(),
+        controller_port or ports.draw(),
+        java=find_java(),
+        jars=jars,
+    )
     broker.prepare()
     with running(broker.program(), folder / "kafka.log", broker.is_ready):
         yield broker
