@@ -32,7 +32,8 @@ Field = Annotated[str, Form(max_length=INPUT_LENGTH_MAX)]
 
 @router.get("/")
 async def my_tasks(request: Request, session: Reading, actor: Actor, page: Paging) -> Response:
-    block = "open_tasks" if wants_fragment(request) and page.cursor else None
+    # "Show more" picks its rows out of the lists.
+    block = "lists" if wants_fragment(request) else None
     return render(request, "tracker/my_tasks.html", await _my_tasks(session, actor, page), block)
 
 
@@ -47,11 +48,12 @@ async def all_tasks(
     search: Annotated[str, Query(max_length=200)] = "",
 ) -> Response:
     filters = {"status": status, "worker": worker, "search": search}
+    assignee_id = _worker(worker, actor)
     found = await queries.tasks(
         session,
         page,
         status=Status(status) if status in set(Status) else None,
-        assignee_id=_worker(worker, actor),
+        assignee_id=assignee_id,
         search=search,
     )
     may_distribute = actor.is_any(*RUNNERS)
@@ -61,8 +63,9 @@ async def all_tasks(
         "may_distribute": may_distribute,
         "run": await queries.running_distribution(session) if may_distribute else None,
         "open_count": await queries.open_tasks_count(session) if may_distribute else 0,
+        "workers": await queries.workers(session, besides=assignee_id),
     }
-    block = "task_rows" if wants_fragment(request) and page.cursor else None
+    block = "task_rows" if wants_fragment(request) else None
     return render(request, "tracker/all_tasks.html", context, block)
 
 
@@ -114,6 +117,7 @@ async def edit_task(request: Request, session: Reading, actor: Actor, task_id: U
     domain.refuse_editor(
         actor_id=actor.guid, role=actor.role, created_by=task.created_by, assignee_id=task.assignee_id
     )
+    domain.refuse_done(task.status)
     form = _form(title=task.title, jira_id=task.jira_id or "", description=task.description)
     return render(request, "tracker/edit_task.html", form | {"task_id": task.id, "version": task.version})
 
@@ -156,9 +160,11 @@ async def complete_task(
         return toast(redirect(request, "/" if place == "mine" else f"/tasks/{task_id}"), told)
     if place == "mine":
         context = await _my_tasks(session, actor, PageRequest())
-        return toast(render(request, "tracker/my_tasks.html", context, "lists"), told)
-    context = await _task(session, actor, task_id)
-    return toast(render(request, "tracker/task.html", context | {"new": False}, "task"), told)
+        page = render(request, "tracker/my_tasks.html", context | {"after_completing": True}, "lists")
+    else:
+        context = await _task(session, actor, task_id)
+        page = render(request, "tracker/task.html", context | {"after_completing": True}, "task")
+    return toast(page, told)
 
 
 @router.post("/distributions", dependencies=[require(*RUNNERS)])
@@ -167,6 +173,12 @@ async def request_distribution(request: Request, session: Writing, actor: Actor)
     if wants_fragment(request):
         return render(request, "tracker/distribution.html", {"run": run}, "progress")
     return redirect(request, f"/distributions/{run.id}")
+
+
+@router.get("/distributions", dependencies=[require(*RUNNERS)])
+async def distributions(request: Request, session: Reading, page: Paging) -> Response:
+    context = {"runs": await queries.distributions(session, page)}
+    return render(request, "tracker/distributions.html", context, "runs" if wants_fragment(request) else None)
 
 
 @router.get("/distributions/{distribution_id}", dependencies=[require(*RUNNERS)])
@@ -180,6 +192,7 @@ async def _my_tasks(session: Reading, actor: CurrentUser, page: PageRequest) -> 
     return {
         "open": await queries.tasks(session, page, status=Status.OPEN, assignee_id=actor.guid),
         "done": await queries.done_today(session, actor.guid),
+        "after_completing": False,
     }
 
 
@@ -189,6 +202,8 @@ async def _task(session: Reading, actor: CurrentUser, task_id: UUID) -> dict[str
     return {
         "task": task,
         "history": await queries.history(session, task_id, HISTORY_SHOWN),
+        "new": False,
+        "after_completing": False,
         "may_complete": is_open and task.assignee_id == actor.guid,
         "may_edit": is_open
         and domain.may_edit(

@@ -10,10 +10,11 @@ from service_kit.context import clock, settings
 from service_kit.database import ReadSession
 from service_kit.paging import Page, PageRequest
 from tracker.domain import DistributionNotFound, DistributionStatus, Status, TaskNotFound, searched_text
-from tracker.models import Distribution, Task, TaskHistory
+from tracker.models import ELIGIBLE, Account, Distribution, Task, TaskHistory
 from tracker.settings import TrackerSettings
 
 DONE_TODAY_SHOWN_MAX = 100
+WORKERS_SHOWN_MAX = 200
 
 
 async def task(session: ReadSession, task_id: UUID) -> Task:
@@ -59,6 +60,15 @@ async def done_today(session: ReadSession, assignee_id: UUID) -> Sequence[Task]:
         .limit(DONE_TODAY_SHOWN_MAX)
     )
     return rows.all()
+
+
+async def workers(session: ReadSession, *, besides: UUID | None = None) -> Sequence[UUID]:
+    """Whom a list can be narrowed to: who may get tasks, and `besides` in any case."""
+    found = await session.scalars(
+        select(Account.id).where(ELIGIBLE).order_by(Account.id).limit(WORKERS_SHOWN_MAX)
+    )
+    listed = list(found)
+    return listed if besides is None or besides in listed else [*listed, besides]
 
 
 async def open_tasks_count(session: ReadSession) -> int:
