@@ -59,8 +59,8 @@ def trace(home: Home, state: State, wanted: str, console: Console) -> None:
     hops = asyncio.run(_hops(home, state, wanted))
     if not hops:
         raise Trouble(
-            f"Nothing is known of {wanted}. Name an event id, a correlation id (X-Request-ID of an answer) or "
-            "the key of events, such as a task id."
+            f"Nothing is known of {wanted}. Name an event id, a correlation id (X-Request-ID of an answer) "
+            "or the key of events, such as a task id."
         )
     table = Table("after", "where", "what", "detail", box=None, header_style="dim")
     for hop in hops:
