@@ -1,0 +1,184 @@
+"""How the protocol speaks: media types, bodies in and out, errors of exactly two fields."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar
+
+import orjson
+from fastapi import Depends, Query, Request
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from schema_registry.domain.documents import Reference
+from schema_registry.domain.errors import Code, RegistryError
+from schema_registry.domain.registered import VERSION_MAX, Candidate, subject_name
+from schema_registry.queries import Listing
+from service_kit.errors import Malformed
+
+MEDIA_TYPES = (
+    "application/vnd.schemaregistry.v1+json",
+    "application/vnd.schemaregistry+json",
+    "application/json",
+)
+P = TypeVar("P", bound=BaseModel)
+NOT_ACCEPTABLE = 406
+PROBLEM = b"application/problem+json"
+
+
+def answer(request: Request, body: object, status: int = 200) -> Response:
+    """JSON in the media type the client asked for."""
+    return Response(orjson.dumps(body), status, media_type=media_type(request))
+
+
+def raw(request: Request, text: str) -> Response:
+    """A schema as it is, not wrapped in a string."""
+    return Response(text, media_type=media_type(request))
+
+
+def media_type(request: Request) -> str:
+    """The first of ours that `Accept` allows. Raises 406 where it allows none."""
+    ranges = [part.split(";")[0].strip().lower() for part in request.headers.get("accept", "*/*").split(",")]
+    if "text/html" in ranges:
+        # A person looks at it in a browser, which shows this type and would save the others to a file.
+        return MEDIA_TYPES[-1]
+    for wanted in ranges:
+        if wanted in {"", "*/*", "application/*"}:
+            return MEDIA_TYPES[0]
+        if wanted in MEDIA_TYPES:
+            return wanted
+    raise HTTPException(NOT_ACCEPTABLE)
+
+
+async def on_registry_error(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, RegistryError):
+        raise error
+    return refusal(error.code, error.message, error.status)
+
+
+def refusal(code: int, message: str, status: int) -> Response:
+    body = {"error_code": int(code), "message": message}
+    return Response(orjson.dumps(body), status, media_type=MEDIA_TYPES[0])
+
+
+class ConfluentErrors:
+    """Outermost layer: whatever the kit refuses, on any path, leaves in the two fields of the protocol."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        start: Message | None = None
+        body = b""
+
+        async def translated(message: Message) -> None:
+            nonlocal start, body
+            if message["type"] == "http.response.start" and _is_problem(message):
+                start = message
+                return
+            if start is None:
+                await send(message)
+                return
+            body += message.get("body", b"")
+            if not message.get("more_body", False):
+                await _send_translated(start, body, send)
+
+        await self._app(scope, receive, translated)
+
+
+def _is_problem(message: Message) -> bool:
+    return any(
+        name.lower() == b"content-type" and value.startswith(PROBLEM) for name, value in message["headers"]
+    )
+
+
+async def _send_translated(start: Message, body: bytes, send: Send) -> None:
+    status = start["status"]
+    problem = orjson.loads(body) if body else {}
+    message = problem.get("detail") or problem.get("title") or f"HTTP {status}"
+    shaped = orjson.dumps({"error_code": status, "message": message}) if body else b""
+    replaced = {b"content-type", b"content-length"}
+    headers = [(name, value) for name, value in start["headers"] if name.lower() not in replaced]
+    headers += [(b"content-type", MEDIA_TYPES[0].encode()), (b"content-length", str(len(shaped)).encode())]
+    await send({**start, "headers": headers})
+    await send({"type": "http.response.body", "body": shaped})
+
+
+class ReferencePayload(BaseModel):
+    name: str = Field(min_length=1, max_length=1000)
+    subject: str = Field(min_length=1, max_length=255)
+    version: int = Field(ge=-1, le=VERSION_MAX)
+
+
+class CandidatePayload(BaseModel):
+    """A schema sent by a client; fields we do not know are the business of newer clients."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    schema_text: str = Field(alias="schema")
+    schema_type: str | None = Field(default=None, alias="schemaType")
+    references: list[ReferencePayload] | None = Field(default=None, max_length=100)
+    metadata: dict[str, Any] | None = None
+    rule_set: dict[str, Any] | None = Field(default=None, alias="ruleSet")
+    id: int | None = Field(default=None, ge=-1, le=VERSION_MAX)
+    version: int | None = Field(default=None, ge=-1, le=VERSION_MAX)
+
+
+async def candidate(request: Request) -> Candidate:
+    """The schema in the body, whatever media type it was sent as."""
+    found = await read_body(request, CandidatePayload)
+    return Candidate(
+        text=found.schema_text,
+        schema_type=found.schema_type or "AVRO",
+        references=tuple(
+            Reference(one.name, subject_name(one.subject), one.version) for one in found.references or ()
+        ),
+        metadata=found.metadata,
+        rule_set=found.rule_set,
+        id=found.id,
+        version=found.version,
+    )
+
+
+async def read_body(request: Request, kind: type[P]) -> P:
+    """Parse the body. What is missing is refused as 42201, what is of the wrong kind as 400."""
+    body = await request.body()
+    if not body.strip():
+        raise RegistryError(Code.INVALID_SCHEMA, "The request body is missing")
+    try:
+        return kind.model_validate(orjson.loads(body))
+    except orjson.JSONDecodeError:
+        raise Malformed("Malformed JSON in the request body") from None
+    except ValidationError as error:
+        first: Mapping[str, Any] = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "body"
+        if first["type"] == "missing":
+            raise RegistryError(Code.INVALID_SCHEMA, f"{place} is missing") from None
+        raise Malformed(f"{place}: {first['msg']}") from None
+
+
+def subject(subject: str) -> str:
+    """The subject of the path."""
+    return subject_name(subject)
+
+
+def flag(value: str | None) -> bool:
+    """Clients write `True`, `true` or nothing."""
+    return value is not None and value.lower() == "true"
+
+
+def listing(
+    deleted: Annotated[str | None, Query()] = None,
+    deleted_only: Annotated[str | None, Query(alias="deletedOnly")] = None,
+    offset: Annotated[int, Query(ge=0)] = 0,
+    limit: Annotated[int, Query(ge=-1)] = -1,
+) -> Listing:
+    return Listing(flag(deleted), flag(deleted_only), offset, limit if limit >= 0 else None)
+
+
+SubjectName = Annotated[str, Depends(subject)]
+Sent = Annotated[Candidate, Depends(candidate)]
+Part = Annotated[Listing, Depends(listing)]

@@ -1,0 +1,47 @@
+"""Would this schema be accepted? Asked before it is registered."""
+
+from typing import Annotated, Any
+
+from fastapi import Query, Request, Response
+
+from schema_registry import queries
+from schema_registry.api.answers import Sent, SubjectName, answer, flag
+from schema_registry.domain.registered import version_number
+from service_kit.web import Reading, ServiceRouter
+
+router = ServiceRouter(tags=["compatibility"])
+
+Flag = Annotated[str | None, Query()]
+
+
+@router.post("/compatibility/subjects/{subject:path}/versions/{version}")
+async def with_version(
+    request: Request,
+    session: Reading,
+    subject: SubjectName,
+    version: str,
+    sent: Sent,
+    normalize: Flag = None,
+    verbose: Flag = None,
+) -> Response:
+    number = version_number(version)
+    reasons = await queries.compatibility(session, subject, sent, number, normalize=flag(normalize))
+    return answer(request, _verdict(reasons, verbose=flag(verbose)))
+
+
+@router.post("/compatibility/subjects/{subject:path}/versions")
+async def with_all_versions(
+    request: Request,
+    session: Reading,
+    subject: SubjectName,
+    sent: Sent,
+    normalize: Flag = None,
+    verbose: Flag = None,
+) -> Response:
+    reasons = await queries.compatibility(session, subject, sent, "all", normalize=flag(normalize))
+    return answer(request, _verdict(reasons, verbose=flag(verbose)))
+
+
+def _verdict(reasons: list[str], *, verbose: bool) -> dict[str, Any]:
+    verdict: dict[str, Any] = {"is_compatible": not reasons}
+    return verdict | {"messages": reasons} if verbose else verdict

@@ -1,0 +1,131 @@
+"""Subjects and their versions: listing, looking up, registering, deleting.
+
+A name may contain slashes, so the longer paths stand first.
+"""
+
+from typing import Annotated, Any
+
+from fastapi import Query, Request, Response
+
+from schema_registry import commands, queries
+from schema_registry.api.answers import Part, Sent, SubjectName, answer, flag, raw
+from schema_registry.api.rights import Admin, admin_only, note_change
+from schema_registry.domain.registered import EVERY_CONTEXT, Registered, version_number
+from service_kit.identity import Visitor
+from service_kit.web import Reading, ServiceRouter, Writing
+
+router = ServiceRouter(tags=["subjects"])
+
+Flag = Annotated[str | None, Query()]
+VERSION = "/subjects/{subject:path}/versions/{version}"
+
+
+@router.get("/subjects")
+async def subjects(
+    request: Request,
+    session: Reading,
+    part: Part,
+    prefix: Annotated[str, Query(alias="subjectPrefix")] = EVERY_CONTEXT,
+) -> Response:
+    return answer(request, await queries.subjects(session, prefix, part))
+
+
+@router.get(VERSION + "/schema")
+async def version_text(
+    request: Request, session: Reading, subject: SubjectName, version: str, deleted: Flag = None
+) -> Response:
+    found = await queries.version(session, subject, version_number(version), deleted=flag(deleted))
+    return raw(request, found.text)
+
+
+@router.get(VERSION + "/referencedby")
+async def referenced_by(request: Request, session: Reading, subject: SubjectName, version: str) -> Response:
+    return answer(request, await queries.referenced_by(session, subject, version_number(version)))
+
+
+@router.get(VERSION)
+async def version(
+    request: Request, session: Reading, subject: SubjectName, version: str, deleted: Flag = None
+) -> Response:
+    found = await queries.version(session, subject, version_number(version), deleted=flag(deleted))
+    return answer(request, found.as_json())
+
+
+@router.delete(VERSION)
+async def delete_version(
+    request: Request,
+    session: Writing,
+    _admin: Admin,
+    subject: SubjectName,
+    version: str,
+    permanent: Flag = None,
+) -> Response:
+    number = version_number(version)
+    return answer(request, await commands.delete_version(session, subject, number, permanent=flag(permanent)))
+
+
+@router.get("/subjects/{subject:path}/versions")
+async def versions(request: Request, session: Reading, subject: SubjectName, part: Part) -> Response:
+    return answer(request, await queries.versions(session, subject, part))
+
+
+@router.post("/subjects/{subject:path}/versions")
+async def register(
+    request: Request,
+    session: Writing,
+    visitor: Visitor,
+    subject: SubjectName,
+    sent: Sent,
+    normalize: Flag = None,
+) -> Response:
+    """Register a schema.
+
+    What is registered already changes nothing and is answered to everybody: serialisers send their schema
+    this way only to learn its id.
+    """
+    known = await queries.registered_already(session, subject, sent, normalize=flag(normalize))
+    if known is not None and sent.id in {None, -1, known.id}:
+        return answer(request, _registered(known))
+    note_change(request, admin_only(visitor))
+    return answer(
+        request, _registered(await commands.register(session, subject, sent, normalize=flag(normalize)))
+    )
+
+
+@router.get("/subjects/{subject:path}/metadata")
+async def latest_with_metadata(
+    request: Request,
+    session: Reading,
+    subject: SubjectName,
+    key: Annotated[list[str] | None, Query()] = None,
+    value: Annotated[list[str] | None, Query()] = None,
+    deleted: Flag = None,
+) -> Response:
+    wanted = dict(zip(key or [], value or [], strict=False))
+    found = await queries.latest_with_metadata(session, subject, wanted, deleted=flag(deleted))
+    return answer(request, found.as_json())
+
+
+@router.post("/subjects/{subject:path}")
+async def lookup(
+    request: Request,
+    session: Reading,
+    subject: SubjectName,
+    sent: Sent,
+    normalize: Flag = None,
+    deleted: Flag = None,
+) -> Response:
+    found = await queries.lookup(session, subject, sent, normalize=flag(normalize), deleted=flag(deleted))
+    return answer(request, found.as_json())
+
+
+@router.delete("/subjects/{subject:path}")
+async def delete_subject(
+    request: Request, session: Writing, _admin: Admin, subject: SubjectName, permanent: Flag = None
+) -> Response:
+    return answer(request, await commands.delete_subject(session, subject, permanent=flag(permanent)))
+
+
+def _registered(found: Registered) -> dict[str, Any]:
+    """What a registration answers: no more fields than older clients can read."""
+    return {key: value for key, value in found.as_json().items() if key not in {"subject", "ts", "deleted"}}

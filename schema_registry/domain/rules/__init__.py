@@ -1,0 +1,1 @@
+"""The rules of comparison, one function each. `compare` in `comparison` asks them."""
