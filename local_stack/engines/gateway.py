@@ -80,7 +80,6 @@ def caddyfile(site: str, upstreams: Mapping[str, str], *, bind: list[str] | None
 
 	# Probes and figures of a process are for its own port, not for the world.
 	@inside path_regexp ^/[a-z]+/(health|metrics)(/|$)
-	respond @inside 404
 
 	redir / {_START_PAGE} 302
 {routes}
@@ -103,6 +102,7 @@ def _route(name: str, address: str) -> str:
     return f"""
 	redir /{name} /{name}/ 308
 	handle /{name}/* {{
+		respond @inside 404
 		encode zstd gzip
 		reverse_proxy {address} {{
 			lb_try_duration 5s

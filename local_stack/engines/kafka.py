@@ -49,7 +49,7 @@ class Kafka:
     def prepare(self) -> None:
         """Write the settings; format the storage if that was never done."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._settings_file.write_text(self._settings())
+        self._settings_file.write_text(self.settings())
         self._log_settings_file.write_text(_LOG_SETTINGS)
         if self._formatted_mark.exists():
             return
@@ -95,7 +95,8 @@ class Kafka:
     def _log_settings_file(self) -> Path:
         return self.folder / "log4j2.properties"
 
-    def _settings(self) -> str:
+    def settings(self) -> str:
+        """The broker's settings file."""
         settings = {
             "process.roles": "broker,controller",
             "node.id": "1",

@@ -1,0 +1,97 @@
+"""The gateway routes by path and protects; nothing else."""
+
+import http.server
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from local_stack.engines.gateway import Gateway, caddyfile
+from local_stack.ports import PortChooser
+from tests.support.engines import running
+
+
+class Echo(http.server.BaseHTTPRequestHandler):
+    """Answers with what arrived."""
+
+    def do_GET(self) -> None:
+        body = json.dumps({"path": self.path, "headers": {k.lower(): v for k, v in self.headers.items()}})
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(body.encode())
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a real Caddy before one service that echoes and one that is down."""
+    ports = PortChooser()
+    upstream = http.server.ThreadingHTTPServer(("127.0.0.1", ports.draw()), Echo)
+    threading.Thread(target=upstream.serve_forever, daemon=True).start()
+    folder = tmp_path_factory.mktemp("gateway")
+    caddy = Gateway(
+        folder,
+        ports.draw(),
+        {"tracker": f"127.0.0.1:{upstream.server_port}", "billing": f"127.0.0.1:{ports.draw()}"},
+    )
+    caddy.prepare()
+    with running(caddy.program(), folder / "caddy.log", caddy.is_ready):
+        yield f"http://127.0.0.1:{caddy.port}"
+    upstream.shutdown()
+    upstream.server_close()
+
+
+def test_prefix_stays(gateway: str) -> None:
+    """A service receives the path as the browser wrote it."""
+    assert httpx2.get(f"{gateway}/tracker/tasks?status=open").json()["path"] == "/tracker/tasks?status=open"
+
+
+def test_start_page(gateway: str) -> None:
+    """The bare address leads to the start page, and a bare service name to its folder."""
+    answer = httpx2.get(gateway + "/")
+    assert (answer.status_code, answer.headers["location"]) == (302, "/auth/")
+    assert httpx2.get(f"{gateway}/tracker").headers["location"] == "/tracker/"
+
+
+@pytest.mark.parametrize("header", ["X-User-Guid", "X-User-Role", "X-Auth-Anything", "Remote-User"])
+def test_identity_cannot_be_forged(gateway: str, header: str) -> None:
+    """Headers that would tell a service who somebody is do not come in from outside."""
+    echoed = httpx2.get(f"{gateway}/tracker/", headers={header: "admin"}).json()
+    assert header.lower() not in echoed["headers"]
+
+
+def test_token_passes(gateway: str) -> None:
+    """What services check themselves passes untouched."""
+    echoed = httpx2.get(f"{gateway}/tracker/", headers={"Authorization": "Bearer x"}).json()
+    assert echoed["headers"]["authorization"] == "Bearer x"
+
+
+@pytest.mark.parametrize("path", ["/tracker/health/ready", "/tracker/metrics", "/elsewhere"])
+def test_inside_stays_inside(gateway: str, path: str) -> None:
+    """Probes and figures are not for the world, and unknown paths are not found."""
+    assert httpx2.get(gateway + path).status_code == 404
+
+
+def test_a_service_that_is_down(gateway: str) -> None:
+    """A service that does not answer is a problem in the usual shape, not a broken page."""
+    answer = httpx2.get(f"{gateway}/billing/", timeout=20)
+    assert answer.status_code == 502
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["code"] == "unavailable"
+
+
+def test_no_remote_control() -> None:
+    """Nobody on the machine can reconfigure the gateway through its admin port."""
+    assert "admin off" in caddyfile(":8080", {"tracker": "tracker:8000"})
+
+
+def test_written_anew_at_each_start(tmp_path: Path) -> None:
+    """A changed port takes effect, whatever an earlier start wrote."""
+    for port in (18001, 18002):
+        Gateway(tmp_path, port, {"tracker": "127.0.0.1:1"}).prepare()
+    assert ":18002 {" in (tmp_path / "Caddyfile").read_text()
