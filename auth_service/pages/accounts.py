@@ -20,6 +20,7 @@ from service_kit.web import Reading, ServiceRouter, Writing
 router = ServiceRouter(include_in_schema=False)
 
 FIELD_LENGTH_MAX = 1000
+ROLE_CHOICES = [(role.value, role.label) for role in Role]
 
 Admin = Annotated[CurrentUser, require(Role.ADMIN)]
 Field = Annotated[str, Form(max_length=FIELD_LENGTH_MAX)]
@@ -43,7 +44,12 @@ async def accounts(
     return render(
         request,
         "auth/accounts.html",
-        {"page": page, "search": search, "role": chosen, "roles": list(Role)},
+        {
+            "page": page,
+            "search": search,
+            "role": chosen,
+            "role_choices": [("", _("All")), *ROLE_CHOICES],
+        },
     )
 
 
@@ -98,7 +104,7 @@ async def account(request: Request, session: Reading, admin: Admin, account_id: 
         "auth/account.html",
         {
             "account": await read_account(session, account_id),
-            "roles": list(Role),
+            "role_choices": ROLE_CHOICES,
             "own": account_id == admin.guid,
         },
     )
@@ -138,6 +144,6 @@ def _new_form(
     return render(
         request,
         "auth/account_new.html",
-        {"entered": empty | entered, "roles": list(Role), "error": error},
+        {"entered": empty | entered, "role_choices": ROLE_CHOICES, "error": error},
         status=status,
     )

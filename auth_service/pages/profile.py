@@ -1,5 +1,6 @@
 """The own profile: name, language, time zone, password."""
 
+from functools import cache
 from typing import Annotated
 from uuid import UUID
 from zoneinfo import available_timezones
@@ -92,8 +93,14 @@ async def _page(
         "auth/profile.html",
         {
             "account": await read_account(session, account_id),
-            "time_zones": sorted(zone for zone in available_timezones() if "/" in zone),
+            "time_zones": [(zone, zone.replace("_", " ")) for zone in _zones()],
             "password_error": password_error,
         },
         status=status,
     )
+
+
+@cache
+def _zones() -> list[str]:
+    """Places only: the other names are spellings of old."""
+    return ["UTC", *sorted(zone for zone in available_timezones() if "/" in zone and "Etc/" not in zone)]

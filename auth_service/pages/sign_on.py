@@ -10,7 +10,7 @@ from auth_service.queries.keys import Keys
 from auth_service.queries.sessions import signed_in
 from auth_service.settings import AuthSettings
 from service_kit.errors import Unauthenticated
-from service_kit.identity import CurrentUser
+from service_kit.identity import CurrentUser, visitor
 from service_kit.serving.runtime import runtime_of
 from service_kit.text import message as _
 
@@ -35,24 +35,9 @@ def passwords_of(request: Request) -> Passwords:
     return passwords
 
 
-async def person_of(request: Request) -> Subject | None:
-    """Who is signed in in this browser; asked of the database once per request."""
-    if "person" not in request.state:
-        request.state.person = await _read_person(request)
-    person: Subject | None = request.state.person
-    return person
-
-
-async def present_person(request: Request) -> Subject:
-    person = await person_of(request)
-    if person is None:
-        raise Unauthenticated(_("Sign in to go on."))
-    return person
-
-
 async def authenticate(request: Request) -> CurrentUser | None:
-    """The same person in the kit's words."""
-    person = await person_of(request)
+    """Tell the kit who is signed in in this browser; asked of the database once per request."""
+    person = request.state.person = await _read_person(request)
     if person is None:
         return None
     return CurrentUser(
@@ -62,6 +47,19 @@ async def authenticate(request: Request) -> CurrentUser | None:
         locale=person.locale,
         session_id=str(person.session_id),
     )
+
+
+async def person_of(request: Request) -> Subject | None:
+    """The same person with everything we know of them."""
+    await visitor(request)
+    return getattr(request.state, "person", None)
+
+
+async def present_person(request: Request) -> Subject:
+    person = await person_of(request)
+    if person is None:
+        raise Unauthenticated(_("Sign in to go on."))
+    return person
 
 
 Person = Annotated[Subject | None, Depends(person_of)]

@@ -17,8 +17,8 @@ from joserfc.jwk import KeySet
 from auth_service.app import web
 from auth_service.settings import AuthSettings
 from service_kit.context import Context
-from tests.support.services import Service
 from tests.support.running import eventually
+from tests.support.services import Service
 
 ORIGIN = "https://exchange.test"
 PUBLIC_URLS = {
