@@ -110,8 +110,7 @@
       headers: { Accept: "application/json", "X-Requested-With": "fetch" },
     });
     if (!answer.ok) return;
-    const { items } = await answer.json();
-    for (const person of items) names.set(person.id, person.name);
+    for (const [guid, name] of Object.entries(await answer.json())) names.set(guid, name);
   }
 
   async function nameEverybody() {
