@@ -22,7 +22,7 @@ from tests.support.issuer import Issuer
 from tests.support.sample.events import SAYS, TaskCompleted
 from tests.support.sample.models import Effect
 from tests.support.services import SHARED_SETTINGS, Service
-from tests.support.web import HTMX, PAGE, SAME_ORIGIN, Web, running_web, sign_in
+from tests.support.sample_web import HTMX, PAGE, SAME_ORIGIN, Web, running_web, sign_in
 
 ISSUER = "http://exchange.test/auth"
 SAMPLE = "http://exchange.test/sample"

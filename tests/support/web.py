@@ -1,72 +1,85 @@
-"""A service's web process inside the test, on its real database, with a browser in front of it."""
+"""A service's web process inside a test: asked over ASGI, with tokens of an issuer made for the test."""
 
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx2
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI, Request
+from joserfc import jwt
+from joserfc.jwk import ECKey, KeySet
 
 from service_kit.context import Context
-from service_kit.serving.runtime import Runtime
-from service_kit.web import create_app
-from tests.support.issuer import Issuer
+from service_kit.identity import CurrentUser
+from service_kit.identity.tokens import PublishedKeys, Verifier
 from tests.support.services import Service
 
-SAME_ORIGIN = {"Sec-Fetch-Site": "same-origin"}
-PAGE = {"Accept": "text/html", **SAME_ORIGIN}
-HTMX = {"HX-Request": "true", **SAME_ORIGIN}
+KEY_ID = "test-key"
+SESSION_COOKIE = "test-session"
 
 
 @dataclass
 class Web:
-    """One running web process and what it talks to."""
+    """`web.api(actor)` calls with a bearer token, `web.browser(actor)` like a signed-in browser."""
 
-    app: FastAPI
     service: Service
-    issuer: Issuer
+    app: FastAPI
+    key: ECKey = field(default_factory=lambda: ECKey.generate_key("P-256", {"kid": KEY_ID}))
+    _signed_in: dict[str, CurrentUser] = field(default_factory=dict)
 
-    @property
-    def runtime(self) -> Runtime:
-        runtime: Runtime = self.app.state.runtime
-        return runtime
+    def token(self, actor: CurrentUser, *, key: ECKey | None = None, **claims: object) -> str:
+        now = int(time.time())
+        said = {
+            "iss": self.service.settings.issuer,
+            "aud": self.service.settings.public_url,
+            "sub": str(actor.guid),
+            "role": actor.role.value,
+            "client_id": self.service.settings.name,
+            "iat": now,
+            "exp": now + 300,
+            **claims,
+        }
+        return jwt.encode({"alg": "ES256", "typ": "at+jwt", "kid": KEY_ID}, said, key or self.key)
 
-    def client(self, **headers: str) -> httpx2.AsyncClient:
-        """A client of its own, with its own cookies, in front of the gateway's address."""
-        return httpx2.AsyncClient(
-            transport=httpx2.ASGITransport(self.app),
-            base_url=self.service.settings.public_url,
-            headers=headers,
-        )
+    def api(self, actor: CurrentUser) -> httpx2.AsyncClient:
+        return self.client(headers={"Authorization": f"Bearer {self.token(actor)}"})
 
-    def api(self, **claims: Any) -> httpx2.AsyncClient:
-        """A program with an access token."""
-        return self.client(**self.issuer.bearer(**claims))
+    def browser(self, actor: CurrentUser | None = None, **headers: str) -> httpx2.AsyncClient:
+        client = self.client(headers={"Accept": "text/html", "Sec-Fetch-Site": "same-origin", **headers})
+        if actor is not None:
+            self._signed_in[str(actor.guid)] = actor
+            client.cookies.set(SESSION_COOKIE, str(actor.guid))
+        return client
+
+    def client(self, **options: Any) -> httpx2.AsyncClient:
+        transport = httpx2.ASGITransport(app=self.app)
+        return httpx2.AsyncClient(transport=transport, base_url=self.service.settings.public_url, **options)
+
+    async def authenticate(self, request: Request) -> CurrentUser | None:
+        return self._signed_in.get(request.cookies.get(SESSION_COOKIE, ""))
 
 
 @asynccontextmanager
-async def running_web(
-    service: Service, routers: Sequence[APIRouter], issuer: Issuer, **arguments: Any
-) -> AsyncIterator[Web]:
-    """The web process of `service` with these routes; the issuer answers its calls."""
+async def web_process(service: Service, app: FastAPI) -> AsyncIterator[Web]:
+    """The application with the test's database, clock, schemas and issuer in its runtime."""
+    web = Web(service, app)
     context = service.database.context
     assert isinstance(context, Context)
-    app = create_app(
-        service.settings,
-        title="Sample",
-        package=arguments.pop("package", "service_kit"),
-        routers=routers,
-        clock=service.clock,
-        schemas=context.schemas,
-        transport=issuer.transport,
-        **arguments,
-    )
+    await context.schemas.load(service.says)
+
+    async def keys() -> dict[str, Any]:
+        return dict(KeySet([web.key]).as_dict(private=False))
+
     async with app.router.lifespan_context(app):
-        yield Web(app, service, issuer)
-
-
-async def sign_in(client: httpx2.AsyncClient, issuer: Issuer, next_path: str = "") -> httpx2.Response:
-    """Go the whole way of a browser: to the issuer and back with a session."""
-    leaving = await client.get("login", params={"next": next_path})
-    return await client.get(issuer.authorize(leaving.headers["Location"]))
+        runtime = app.state.runtime
+        runtime.database, runtime.clock, runtime.schemas = service.database, service.clock, context.schemas
+        runtime.authenticate = web.authenticate
+        runtime.verifier = Verifier(
+            PublishedKeys(keys),
+            issuer=service.settings.issuer,
+            audience=service.settings.public_url,
+            client_id=service.settings.name,
+        )
+        yield web
