@@ -4,14 +4,17 @@ from datetime import date
 from typing import Annotated
 from uuid import UUID
 
+from babel.dates import format_date
 from fastapi import Query, Request
 from starlette.responses import Response
 
 from billing import queries
 from billing.domain import AccountKind, DayState, EntryKind, business_date
 from service_kit.identity import Actor, Role, require
+from service_kit.money import format_cents
 from service_kit.pages import render, wants_fragment
 from service_kit.paging import PageRequest, Paging
+from service_kit.text import locale_in_use
 from service_kit.text import message as _
 from service_kit.web import ClockDep, Reading, ServiceRouter, SettingsDep
 
@@ -34,7 +37,7 @@ STATE_LABELS = {
     DayState.CLOSED: (_("Closed and paid"), "good"),
 }
 ACCOUNT_LABELS = {AccountKind.COMPANY: _("Company"), AccountKind.PAYOUTS: _("Payouts")}
-LABELS = {"kinds": KIND_LABELS, "states": STATE_LABELS, "accounts": ACCOUNT_LABELS}
+LABELS = {"kinds": KIND_LABELS, "states": STATE_LABELS, "account_labels": ACCOUNT_LABELS}
 
 
 @router.get("/")
@@ -76,7 +79,15 @@ async def today(request: Request, session: Reading, clock: ClockDep, settings: S
 @router.get("/days", dependencies=[accountants_only])
 async def days(request: Request, session: Reading, page: Paging) -> Response:
     found = await queries.days_backwards(session, page)
-    context = {"days": found, "charted": list(reversed(found.items[:DAYS_IN_CHART])), **LABELS}
+    points = [
+        {
+            "label": format_date(day.business_date, "d MMM", locale=locale_in_use()),
+            "value": day.income_cents,
+            "text": format_cents(day.income_cents),
+        }
+        for day in reversed(found.items[:DAYS_IN_CHART])
+    ]
+    context = {"days": found, "points": points, **LABELS}
     return render(request, "billing/days.html", context, "day_list" if wants_fragment(request) else None)
 
 

@@ -26,7 +26,7 @@ class BillingSettings(ServiceSettings):
     """How long after midnight a day waits for stragglers before it is closed."""
 
     close_quiet_s: float = Field(default=1, ge=0)
-    """How long a day has to be seen due before it is closed: facts may still be on their way to the broker."""
+    """How long a day has to be seen due before it closes: facts may still be on their way to the broker."""
 
     close_wait_s: float = Field(default=900, ge=0)
     """How long a day that is due waits for unread events before it is closed without them."""

@@ -1,6 +1,7 @@
 """Composition of the worker process: consumer of tasks and accounts, and the tick that closes days."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -25,6 +26,7 @@ class DayKeeper:
     """
 
     settings: BillingSettings
+    stop_watch: Callable[[], float] = time.monotonic
     due_since_s: float | None = field(default=None, init=False)
     opened: date | None = field(default=None, init=False)
 
@@ -35,7 +37,7 @@ class DayKeeper:
         if day is None:
             self.due_since_s = None
             return
-        now_s = time.monotonic()
+        now_s = self.stop_watch()
         if self.due_since_s is None:
             self.due_since_s = now_s
         waited_s = now_s - self.due_since_s

@@ -246,22 +246,20 @@ async def _price(session: Session, task_ids: Collection[UUID], now: datetime) ->
 async def _lock_accounts(
     session: Session, workers: Collection[UUID], now: datetime
 ) -> dict[UUID, AccountState]:
-    """Lock the workers' accounts and the company's in the order of their ids; open missing ones."""
-    ids = sorted({*workers, COMPANY})
-    locked = (
+    """Open missing accounts, then lock the workers' and the company's in the order of their ids.
+
+    A row that does not exist cannot be locked, and one must not be made while others are held: two posters
+    with the same new worker would wait for each other.
+    """
+    new = [{"id": owner, "kind": str(AccountKind.WORKER), "opened_at": now} for owner in sorted(workers)]
+    await session.execute(insert_rows(accounts, new).on_conflict_do_nothing())
+    locked = await session.execute(
         select(accounts.c.id, accounts.c.balance_cents, accounts.c.version)
-        .where(accounts.c.id == any_of(ids))
+        .where(accounts.c.id == any_of({*workers, COMPANY}))
         .order_by(accounts.c.id)
         .with_for_update()
     )
-    rows = (await session.execute(locked)).all()
-    missing = sorted(set(ids) - {row.id for row in rows})
-    if missing:
-        # A row that does not exist cannot be locked, so it is made first and all are locked (again) in order.
-        new = [{"id": owner, "kind": str(AccountKind.WORKER), "opened_at": now} for owner in missing]
-        await session.execute(insert_rows(accounts, new).on_conflict_do_nothing())
-        rows = (await session.execute(locked)).all()
-    return {row.id: AccountState(row.balance_cents, row.version) for row in rows}
+    return {row.id: AccountState(row.balance_cents, row.version) for row in locked}
 
 
 async def _refuse_contradictions(session: Session, moves: Sequence[_Move]) -> None:

@@ -67,3 +67,46 @@ def next_night(billing: Service, nights: int = 1) -> None:
     local = billing.clock.now().astimezone(zone)
     midnight = datetime.combine(local.date() + timedelta(days=nights), datetime.min.time(), tzinfo=zone)
     billing.clock.set(midnight + timedelta(minutes=5))
+
+
+def working_day(workers: Sequence[UUID], moment: datetime = NOON) -> list[Received[TaskFact]]:
+    """Each worker gets two tasks; the first, third ... do both and earn, the others end in debt."""
+    facts: list[Received[TaskFact]] = []
+    for number, worker in enumerate(workers):
+        done, left = new_id(), new_id()
+        facts += [created(done, moment=moment), assigned(done, worker, moment)]
+        facts += [created(left, moment=moment), assigned(left, worker, moment)]
+        if number % 2 == 0:
+            facts += [
+                completed(done, worker, moment + timedelta(minutes=1)),
+                completed(left, worker, moment + timedelta(minutes=2)),
+            ]
+    return facts
+
+
+async def a_working_day(billing: Service, workers: Sequence[UUID], moment: datetime = NOON) -> None:
+    await hear(billing, *working_day(workers, moment))
+
+
+TABLES = {
+    "journal_entries": "id",
+    "postings": "account_id, version",
+    "payouts": "id",
+    "letters": "payout_id",
+    "days": "business_date",
+    "ledger_accounts": "id",
+    "ledger_state": "id",
+}
+
+
+async def snapshot(billing: Service) -> dict[str, object]:
+    """Everything a close writes, as text, with the facts it said."""
+    found: dict[str, object] = {}
+    for table, order in TABLES.items():
+        found[table] = await billing.scalar(
+            f"select string_agg(t::text, chr(10) order by {order}) from {table} t"  # noqa: S608  our own names
+        )
+    found["said"] = [
+        (row["event_id"], row["name"], row["version"], row["data"]) for row in await billing.said()
+    ]
+    return found

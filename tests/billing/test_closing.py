@@ -1,0 +1,313 @@
+"""The end of a day: payouts, debts, figures, DayResult; once, whatever happens meanwhile."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import event
+
+from billing import commands, queries
+from billing.domain import PAYOUTS
+from service_kit.ids import new_id
+from tests.billing.facts import (
+    NOON,
+    a_working_day,
+    assigned,
+    close_all,
+    completed,
+    created,
+    hear,
+    next_night,
+    snapshot,
+    working_day,
+)
+from tests.support.services import Service
+
+MakeService = Callable[..., Service]
+WORKERS = [UUID(int=n) for n in range(1, 6)]
+
+
+class Killed(Exception):
+    """The process ends here."""
+
+
+async def differences(billing: Service) -> list[str]:
+    async with billing.reading() as session:
+        return await queries.differences(session)
+
+
+async def balances(billing: Service) -> dict[str, int]:
+    rows = await billing.scalar(
+        "select json_object_agg(id, balance_cents) from ledger_accounts where kind = 'worker'"
+    )
+    return dict(rows or {})
+
+
+class TestCloseDueDays:
+    async def test_it_works(self, billing: Service) -> None:
+        """Positive balances are paid and zeroed, debts stay, the result is said."""
+        await a_working_day(billing, WORKERS)
+        before = await balances(billing)
+        assert min(before.values()) < 0 < max(before.values())
+        next_night(billing)
+        assert await close_all(billing) == ["2026-03-02"]
+        assert await balances(billing) == {owner: min(cents, 0) for owner, cents in before.items()}
+        paid = {owner: cents for owner, cents in before.items() if cents > 0}
+        assert await billing.scalar("select json_object_agg(account_id, amount_cents) from payouts") == paid
+        assert (
+            await billing.scalar("select balance_cents from ledger_accounts where id = :id", id=PAYOUTS)
+        ) == sum(paid.values())
+        assert await differences(billing) == []
+
+    async def test_what_is_said(self, billing: Service) -> None:
+        """One DayResult in both versions under one event id, keyed by the date; each payout twice told."""
+        await a_working_day(billing, WORKERS)
+        next_night(billing)
+        await close_all(billing)
+        said = [row for row in await billing.said() if row["name"] in {"DayResult", "PayoutMade"}]
+        old, new = (row for row in said if row["name"] == "DayResult")
+        assert (old["version"], new["version"]) == (1, 2)
+        assert old["event_id"] == new["event_id"]
+        assert old["key"] == new["key"] == "2026-03-02"
+        assert set(old["data"]) == {"maxCostTask", "taskCountProfit", "taskCountDeficit", "income"}
+        assert old["data"].items() <= new["data"].items()
+        assert new["data"]["income"] == new["data"]["feesCents"] - new["data"]["rewardsCents"]
+        payouts = [row for row in said if row["name"] == "PayoutMade"]
+        assert sum(row["data"]["amountCents"] for row in payouts) == new["data"]["payoutsCents"]
+        assert len(payouts) == new["data"]["payoutCount"]
+        told = [row["data"] for row in await billing.said() if row["data"].get("kind") == "payout"]
+        assert {(t["userGuid"], t["amountCents"], t["taskId"]) for t in told} == {
+            (row["data"]["userGuid"], -row["data"]["amountCents"], None) for row in payouts
+        }
+
+    async def test_not_before_midnight_and_the_delay(self, billing: Service) -> None:
+        """Midnight in the business zone plus the delay, and not a second earlier."""
+        await a_working_day(billing, WORKERS)
+        billing.clock.set(datetime(2026, 3, 2, 21, 0, 59, tzinfo=UTC))  # 00:00:59 in Moscow
+        assert await close_all(billing) == []
+        billing.clock.advance(timedelta(seconds=1))
+        assert await close_all(billing) == ["2026-03-02"]
+
+    async def test_debts_are_carried_until_tasks_repay_them(self, billing: Service) -> None:
+        """A debt goes over into the next day; a payout is what is left above it (S3-32, A4)."""
+        worker, owed, earned = new_id(), new_id(), new_id()
+        await hear(billing, created(owed), assigned(owed, worker))
+        (debt,) = (await balances(billing)).values()
+        next_night(billing)
+        await close_all(billing)
+        next_day = NOON + timedelta(days=1)
+        await hear(billing, completed(owed, worker, next_day), completed(earned, worker, next_day))
+        rewards = sum(
+            [r["data"]["amountCents"] for r in await billing.said() if r["data"].get("kind") == "reward"]
+        )
+        next_night(billing)
+        await close_all(billing)
+        assert await billing.scalar("select amount_cents from payouts") == rewards + debt
+        assert debt < 0
+        assert (
+            await billing.scalar("select opening_cents from days where business_date = '2026-03-03'") == debt
+        )
+        assert await differences(billing) == []
+
+    async def test_work_after_midnight_is_not_paid_with_the_day_before(self, billing: Service) -> None:
+        """What is posted on the new day before the close of the old one waits for its own close."""
+        worker, old, new = new_id(), new_id(), new_id()
+        await hear(billing, created(old), completed(old, worker))
+        reward = (await balances(billing))[str(worker)]
+        await hear(billing, completed(new, worker, NOON + timedelta(days=1)))
+        next_night(billing)
+        assert await close_all(billing) == ["2026-03-02"]
+        assert await billing.scalar("select amount_cents from payouts") == reward
+        assert (await balances(billing))[str(worker)] > 0
+        assert await differences(billing) == []
+
+    async def test_days_without_work_are_closed_too(self, make_service: MakeService) -> None:
+        """A run of idle days at once writes what closing them one by one writes."""
+        facts, found = working_day(WORKERS), []
+        for nights in ([40], [1] * 40):
+            billing = make_service("billing")
+            billing.clock.set(NOON)
+            await hear(billing, *facts)
+            for night in nights:
+                next_night(billing, night)
+                await close_all(billing)
+            assert await billing.scalar("select count(*) from days where state = 'closed'") == 40
+            assert await differences(billing) == []
+            figures = await billing.scalar(
+                "select json_agg(to_jsonb(d) - 'closed_at' order by business_date) from days d"
+            )
+            found.append(((await snapshot(billing))["postings"], figures))
+        assert found[0] == found[1]
+
+    async def test_idle_days_stop_before_the_next_work(self, billing: Service) -> None:
+        """A run of idle days ends where work lies ahead, and that day is paid as any other."""
+        await a_working_day(billing, WORKERS)
+        await a_working_day(billing, WORKERS, NOON + timedelta(days=5))
+        next_night(billing, nights=8)
+        assert len(await close_all(billing)) == 8
+        assert await billing.scalar("select count(distinct business_date) from payouts") == 2
+        assert await differences(billing) == []
+
+    async def test_an_empty_ledger_begins_with_the_first_day_on_record(self, billing: Service) -> None:
+        """Without any work there is nothing to close until a day is opened; then its night comes too."""
+        next_night(billing)
+        assert await close_all(billing) == []
+        async with billing.transaction() as session:
+            await commands.open_day(session, date(2026, 3, 3))
+        next_night(billing)
+        assert await close_all(billing) == ["2026-03-03"]
+        (v1, _v2) = [row["data"] for row in await billing.said()]
+        assert v1 == {"maxCostTask": None, "taskCountProfit": 0, "taskCountDeficit": 0, "income": 0}
+
+    async def test_a_closed_day_is_never_opened_again(self, billing: Service) -> None:
+        """A clock that goes back finds closed days closed, also those before the ledger began."""
+        await a_working_day(billing, WORKERS)
+        next_night(billing)
+        await close_all(billing)
+        for day in (date(2026, 3, 2), date(2026, 2, 1)):
+            async with billing.transaction() as session:
+                await commands.open_day(session, day)
+        assert await billing.scalar("select count(*) from days where state = 'open'") == 0
+
+    @pytest.mark.parametrize(
+        ("zone", "first", "hours"),
+        [
+            ("Europe/Berlin", date(2026, 3, 29), 23),
+            ("Europe/Berlin", date(2026, 10, 25), 25),
+            ("America/New_York", date(2026, 11, 1), 25),
+            ("Asia/Kolkata", date(2026, 3, 29), 24),
+        ],
+    )
+    async def test_days_of_the_clock_change(
+        self, make_service: MakeService, zone: str, first: date, hours: int
+    ) -> None:
+        """A day of 23 or 25 hours is closed once, an hour earlier or later."""
+        billing = make_service("billing", business_time_zone=zone)
+        start = datetime.combine(first, datetime.min.time(), tzinfo=billing.settings.zone).astimezone(UTC)
+        await a_working_day(billing, WORKERS, start + timedelta(minutes=5))
+        billing.clock.set(start + timedelta(hours=hours, seconds=59))
+        assert await close_all(billing) == []
+        billing.clock.advance(timedelta(seconds=1))
+        assert await close_all(billing) == [first.isoformat()]
+
+
+class TestAgain:
+    async def test_twice(self, billing: Service) -> None:
+        """A second close finds nothing to do and changes nothing."""
+        await a_working_day(billing, WORKERS)
+        next_night(billing)
+        await close_all(billing)
+        once = await snapshot(billing)
+        assert await close_all(billing) == []
+        assert await snapshot(billing) == once
+
+    async def test_in_parallel(self, make_service: MakeService) -> None:
+        """Eight closers at once, with posters among them, write what one alone writes."""
+        alone, crowded = make_service("billing"), make_service("billing")
+        for billing in (alone, crowded):
+            billing.clock.set(NOON)
+        facts = [[created(t := new_id()), assigned(t, w), completed(t, w)] for w in WORKERS * 4]
+        tomorrow = [[completed(new_id(), w, NOON + timedelta(days=1))] for w in WORKERS]
+        for batch in facts:
+            await hear(alone, *batch)
+            await hear(crowded, *batch)
+        next_night(alone)
+        assert await close_all(alone) == ["2026-03-02"]
+        for batch in tomorrow:
+            await hear(alone, *batch)
+        closers = [close_all(crowded) for _ in range(8)]
+        posters = [hear(crowded, *batch) for batch in tomorrow]
+        await asyncio.gather(*closers, *posters)
+        for table in ("payouts", "days", "letters"):
+            assert (await snapshot(alone))[table] == (await snapshot(crowded))[table]
+        results = [[r["data"] for r in await b.said() if r["name"] == "DayResult"] for b in (alone, crowded)]
+        assert results[0] == results[1]
+        assert await balances(alone) == await balances(crowded)
+        assert await differences(crowded) == []
+
+    async def test_killed_after_any_statement_and_resumed(self, make_service: MakeService) -> None:
+        """Wherever the close is killed, nothing of it stays, and the next one writes the same."""
+        ids = [new_id() for _ in range(10)]
+        facts = [
+            fact
+            for n, task in enumerate(ids)
+            for fact in (created(task), assigned(task, WORKERS[n % 5]), completed(task, WORKERS[n % 4]))
+        ]
+        expected: dict[str, Any] = {}
+        statements = 0
+        killed_at = 0
+        while killed_at <= statements:
+            billing = make_service("billing")
+            billing.clock.set(NOON)
+            await hear(billing, *facts)
+            next_night(billing)
+            before = await snapshot(billing)
+            if killed_at:
+                with pytest.raises(Killed):
+                    await close_killed_after(billing, killed_at)
+                assert await snapshot(billing) == before
+            else:
+                statements = await statements_of_a_close(billing)
+                assert statements > 10
+            assert await close_all(billing) == ["2026-03-02"]
+            expected = expected or await snapshot(billing)
+            assert await snapshot(billing) == expected
+            killed_at += 1
+
+    async def test_a_lost_connection_leaves_nothing(self, billing: Service) -> None:
+        """When the server ends the connection in the middle, the day stays open and closes later."""
+        await a_working_day(billing, WORKERS)
+        next_night(billing)
+        before = await snapshot(billing)
+        with pytest.raises(Exception, match=r"connection|terminat"):
+            async with billing.transaction() as session:
+                await commands.close_due_days(session)
+                await session.connection()
+                raw = await (await session.connection()).get_raw_connection()
+                raw.driver_connection.terminate()
+        assert await snapshot(billing) == before
+        assert await close_all(billing) == ["2026-03-02"]
+        assert await differences(billing) == []
+
+
+async def statements_of_a_close(billing: Service) -> int:
+    """How many statements a close sends; it is rolled back."""
+    count = 0
+
+    def counted(*_: object) -> None:
+        nonlocal count
+        count += 1
+
+    event.listen(billing.database.engine.sync_engine, "after_cursor_execute", counted)
+    try:
+        with pytest.raises(Killed):
+            await _close_and_die(billing)
+    finally:
+        event.remove(billing.database.engine.sync_engine, "after_cursor_execute", counted)
+    return count
+
+
+async def _close_and_die(billing: Service) -> None:
+    async with billing.transaction() as session:
+        await commands.close_due_days(session)
+        raise Killed
+
+
+async def close_killed_after(billing: Service, statement: int) -> None:
+    """Run the close and raise once so many statements were executed."""
+    count = 0
+
+    def killing(*_: object) -> None:
+        nonlocal count
+        count += 1
+        if count == statement:
+            raise Killed
+
+    event.listen(billing.database.engine.sync_engine, "after_cursor_execute", killing)
+    try:
+        await _close_and_die(billing)
+    finally:
+        event.remove(billing.database.engine.sync_engine, "after_cursor_execute", killing)
