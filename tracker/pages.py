@@ -154,13 +154,13 @@ async def complete_task(
     task_id: UUID,
     place: Annotated[Literal["mine", "task"], Form()] = "task",
 ) -> Response:
-    await commands.complete_task(session, actor, task_id)
+    task = await commands.complete_task(session, actor, task_id)
     told = _("Done. The reward is on its way to your money page.")
     if not wants_fragment(request):
         return toast(redirect(request, "/" if place == "mine" else f"/tasks/{task_id}"), told)
     if place == "mine":
-        context = await _my_tasks(session, actor, PageRequest())
-        page = render(request, "tracker/my_tasks.html", context | {"after_completing": True}, "lists")
+        context = {"completed": task, "done": await queries.done_today(session, actor.guid)}
+        page = render(request, "tracker/my_tasks.html", context, "completed_row")
     else:
         context = await _task(session, actor, task_id)
         page = render(request, "tracker/task.html", context | {"after_completing": True}, "task")
@@ -192,7 +192,7 @@ async def _my_tasks(session: Reading, actor: CurrentUser, page: PageRequest) -> 
     return {
         "open": await queries.tasks(session, page, status=Status.OPEN, assignee_id=actor.guid),
         "done": await queries.done_today(session, actor.guid),
-        "after_completing": False,
+        "completed": None,
     }
 
 

@@ -77,8 +77,12 @@ class TestMyTasks:
             f"/tasks/{task.id}/complete", data={"place": "mine"}, headers=HTMX
         )
         assert answer.status_code == 200
+        row, _template, done_today = answer.text.partition("<template>")
+        assert "Millet in a bowl" in row
+        assert "<form" not in answer.text
         assert "<html" not in answer.text
-        assert answer.text.index("Nothing to do") < answer.text.index("Feed the parrot")
+        assert 'hx-swap-oob="true"' in done_today
+        assert "Feed the parrot" in done_today
         assert "toast" in answer.headers["HX-Trigger"]
 
     async def test_more_than_one_page_is_a_link_away(self, tracker: Service, browsers: Browsers) -> None:
