@@ -286,11 +286,9 @@ async def _schema_row(session: Session, document: Document, candidate: Candidate
     # Another subject may be adding the same schema at this moment; then its row is ours as well.
     await session.execute(insert(Schema).values(**values).on_conflict_do_nothing(index_elements=["guid"]))
     if "id" in values:
+        # Ids that are drawn later must not meet the one that was brought along.
         await session.execute(
-            text(
-                "select setval(pg_get_serial_sequence('schemas', 'id'), greatest(:id, max(id))) from schemas"
-            ),
-            {"id": candidate.id},
+            text("select setval(pg_get_serial_sequence('schemas', 'id'), max(id)) from schemas")
         )
     return (await session.scalars(select(Schema).where(Schema.guid == guid))).one()
 

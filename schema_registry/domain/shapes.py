@@ -7,7 +7,7 @@ types becomes a sum (`anyOf`) of one part per type; references are followed.
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from enum import Enum, auto
+from enum import Enum
 from typing import Any
 
 from referencing.exceptions import Unresolvable
@@ -16,20 +16,20 @@ from schema_registry.domain.documents import REFERENCE_HOPS_MAX, Dialect, Node
 
 
 class Form(Enum):
-    ANYTHING = auto()
-    NOTHING = auto()
-    STRING = auto()
-    NUMBER = auto()
-    BOOLEAN = auto()
-    NULL = auto()
-    OBJECT = auto()
-    ARRAY = auto()
-    CHOICE = auto()
-    NOT = auto()
+    ANYTHING = "anything"
+    NOTHING = "nothing"
+    STRING = "string"
+    NUMBER = "number"
+    BOOLEAN = "boolean"
+    NULL = "null"
+    OBJECT = "object"
+    ARRAY = "array"
+    CHOICE = "choice"
+    NOT = "not"
     PRODUCT = "allOf"
     SUM = "anyOf"
     EXCLUSIVE_SUM = "oneOf"
-    OPAQUE = auto()
+    OPAQUE = "opaque"
     """No rule knows it: equal to itself only."""
 
 

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
-from service_kit.migrating.grants import grant
+from service_kit.migrating.grants import grant, service
 
 revision = "schema_registry_0001"
 down_revision = None
@@ -30,6 +30,8 @@ def upgrade() -> None:
     )
     # Schemas never change: there is no right to update one, only to remove one that nothing uses.
     grant("schemas", "SELECT, INSERT, DELETE")
+    # An imported schema brings its id along, and the sequence has to be moved past it.
+    op.execute(f"GRANT UPDATE ON SEQUENCE schemas_id_seq TO {service()}_service")
 
     op.create_table(
         "subject_versions",

@@ -1,0 +1,148 @@
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import httpx2
+import pytest
+import uvicorn
+from fastapi import FastAPI
+from joserfc import jwt
+from joserfc.jwk import ECKey, KeySet
+
+from schema_registry import app
+from service_kit.identity import Role
+from service_kit.identity.tokens import PublishedKeys, Verifier
+from service_kit.settings import ServiceSettings
+from tests.support.services import Service
+
+V1 = "application/vnd.schemaregistry.v1+json"
+
+
+@dataclass
+class Asked:
+    """`await asked.get("/subjects")`: at the registry's own port, as an administrator."""
+
+    client: httpx2.AsyncClient
+
+    async def get(self, path: str, **options: Any) -> Any:
+        return await self._answer("GET", path, **options)
+
+    async def post(self, path: str, body: Any = None, **options: Any) -> Any:
+        return await self._answer("POST", path, json=body, **options)
+
+    async def put(self, path: str, body: Any, **options: Any) -> Any:
+        return await self._answer("PUT", path, json=body, **options)
+
+    async def delete(self, path: str, **options: Any) -> Any:
+        return await self._answer("DELETE", path, **options)
+
+    async def refused(self, method: str, path: str, body: Any = None, **options: Any) -> tuple[int, int]:
+        """HTTP status and error code of a refusal, which has these two fields and no others."""
+        answer = await self.client.request(method, path, json=body, **options)
+        assert answer.is_error, answer.text
+        found = answer.json()
+        assert set(found) == {"error_code", "message"}
+        assert found["message"]
+        return answer.status_code, found["error_code"]
+
+    async def _answer(self, method: str, path: str, **options: Any) -> Any:
+        answer = await self.client.request(method, path, **options)
+        assert answer.is_success, answer.text
+        return answer.json()
+
+
+def sent(schema: Any, **more: Any) -> dict[str, Any]:
+    return {"schema": json.dumps(schema), "schemaType": "JSON", **more}
+
+
+def an_object(**properties: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": properties}
+
+
+@dataclass
+class Web:
+    """The registry's web process, and an issuer whose tokens it takes."""
+
+    app: FastAPI
+    settings: ServiceSettings
+    key: ECKey
+
+    def token(self, role: Role) -> str:
+        now = int(time.time())
+        claims = {
+            "iss": self.settings.issuer,
+            "aud": self.settings.public_url,
+            "sub": str(UUID(int=1)),
+            "role": role.value,
+            "client_id": self.settings.name,
+            "iat": now,
+            "exp": now + 300,
+        }
+        return jwt.encode({"alg": "ES256", "typ": "at+jwt", "kid": "key"}, claims, self.key)
+
+    def own_port(self, role: Role | None = None) -> httpx2.AsyncClient:
+        """A program that asks at the process's own port."""
+        headers = {"Authorization": f"Bearer {self.token(role)}"} if role else {}
+        transport = httpx2.ASGITransport(app=self.app)
+        return httpx2.AsyncClient(transport=transport, base_url="http://registry.test:8081", headers=headers)
+
+    def browser(self, **headers: str) -> httpx2.AsyncClient:
+        """A browser in front of the gateway."""
+        return httpx2.AsyncClient(
+            transport=httpx2.ASGITransport(app=self.app),
+            base_url=self.settings.public_url,
+            headers={"Accept": "text/html", "Sec-Fetch-Site": "same-origin", **headers},
+        )
+
+
+@pytest.fixture
+async def web(registry: Service) -> AsyncIterator[Web]:
+    """The registry's web process on a database of its own."""
+    running = Web(
+        app.web(registry.settings), registry.settings, ECKey.generate_key("P-256", {"kid": "key"})
+    )
+
+    async def keys() -> dict[str, Any]:
+        return dict(KeySet([running.key]).as_dict(private=False))
+
+    async with running.app.router.lifespan_context(running.app):
+        running.app.state.runtime.verifier = Verifier(
+            PublishedKeys(keys),
+            issuer=registry.settings.issuer,
+            audience=registry.settings.public_url,
+            client_id=registry.settings.name,
+        )
+        yield running
+
+
+@pytest.fixture
+async def asked(web: Web) -> AsyncIterator[Asked]:
+    """The registry at its own port, with an administrator's token."""
+    async with web.own_port(Role.ADMIN) as client:
+        yield Asked(client)
+
+
+@pytest.fixture
+async def anybody(web: Web) -> AsyncIterator[Asked]:
+    """The same without any token."""
+    async with web.own_port() as client:
+        yield Asked(client)
+
+
+@pytest.fixture
+async def address(web: Web) -> AsyncIterator[str]:
+    """The same process behind a real port, for clients that bring their own HTTP."""
+    server = uvicorn.Server(
+        uvicorn.Config(web.app, port=0, lifespan="off", log_config=None, timeout_graceful_shutdown=1)
+    )
+    serving = asyncio.create_task(server.serve())
+    async with asyncio.timeout(10):
+        while not server.started:
+            await asyncio.sleep(0.01)
+    yield "http://127.0.0.1:{}".format(server.servers[0].sockets[0].getsockname()[1])
+    server.should_exit = True
+    await serving

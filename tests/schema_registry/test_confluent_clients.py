@@ -1,0 +1,148 @@
+"""Confluent's own Python client and serialisers against the running registry."""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from confluent_kafka.schema_registry import (
+    Metadata,
+    MetadataProperties,
+    Schema,
+    SchemaReference,
+    SchemaRegistryClient,
+    ServerConfig,
+    topic_record_subject_name_strategy,
+)
+from confluent_kafka.schema_registry.common.schema_registry_client import ConfigCompatibilityLevel
+from confluent_kafka.schema_registry.error import SchemaRegistryError
+from confluent_kafka.schema_registry.json_schema import JSONDeserializer, JSONSerializer
+from confluent_kafka.schema_registry.serde import SchemaId
+from confluent_kafka.serialization import MessageField, SerializationContext
+
+from service_kit.identity import Role
+from tests.schema_registry.conftest import Web
+from tests.support.schemas import SCHEMAS
+
+TOPIC = "tracker.tasks"
+TASK_CREATED = (SCHEMAS / "tracker" / "task_created" / "2.json").read_text()
+DATA = {
+    "taskId": "019a0000-0000-7000-8000-000000000171",
+    "userGuid": "019a0000-0000-7000-8000-0000000000a1",
+    "title": "Paint the perch",
+    "jiraId": None,
+    "createdAt": "2026-03-02T09:15:00Z",
+}
+
+
+@pytest.fixture
+def reader(address: str) -> Iterator[SchemaRegistryClient]:
+    """A client without credentials."""
+    with SchemaRegistryClient({"url": address}) as client:
+        yield client
+
+
+@pytest.fixture
+def writer(address: str, web: Web) -> Iterator[SchemaRegistryClient]:
+    """A client with an administrator's token."""
+    options = {
+        "url": address,
+        "bearer.auth.credentials.source": "STATIC_TOKEN",
+        "bearer.auth.token": web.token(Role.ADMIN),
+        "bearer.auth.logical.cluster": "none",
+        "bearer.auth.identity.pool.id": "none",
+    }
+    with SchemaRegistryClient(options) as client:
+        yield client
+
+
+async def off_the_loop(function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    """The client blocks; the registry it asks runs in this test's loop."""
+    return await asyncio.to_thread(function, *arguments, **options)
+
+
+def context() -> SerializationContext:
+    return SerializationContext(TOPIC, MessageField.VALUE, [])
+
+
+class TestSerialisers:
+    async def test_records_written_and_read(self, reader: SchemaRegistryClient) -> None:
+        """A record framed by the serialiser is read by the deserialiser, without any right to write."""
+        serialise = JSONSerializer(
+            TASK_CREATED, reader, conf={"subject.name.strategy": topic_record_subject_name_strategy}
+        )
+        deserialise = JSONDeserializer(None, schema_registry_client=reader)
+        framed = await off_the_loop(serialise, DATA, context())
+        assert framed[0] == 0
+        assert json.loads(framed[5:]) == DATA
+        assert await off_the_loop(deserialise, framed, context()) == DATA
+
+    @pytest.mark.parametrize("option", ["use.latest.version", "auto.register.schemas"])
+    async def test_without_registering(self, reader: SchemaRegistryClient, option: str) -> None:
+        """The latest version and the plain look-up work as well as registering."""
+        chosen = {"auto.register.schemas": False, "use.latest.version": option == "use.latest.version"}
+        serialise = JSONSerializer(
+            TASK_CREATED,
+            reader,
+            conf={"subject.name.strategy": topic_record_subject_name_strategy, **chosen},
+        )
+        framed = await off_the_loop(serialise, DATA, context())
+        found = await off_the_loop(reader.get_latest_version, f"{TOPIC}-TaskCreated")
+        assert int.from_bytes(framed[1:5], "big") == found.schema_id
+
+    async def test_schema_named_in_a_header(self, reader: SchemaRegistryClient) -> None:
+        """With the GUID in a header the payload stays plain JSON."""
+        found = await off_the_loop(reader.get_latest_version, f"{TOPIC}-TaskCreated")
+        deserialise = JSONDeserializer(None, schema_registry_client=reader)
+        header = SchemaId("JSON", guid=found.guid).guid_to_bytes()
+        named = SerializationContext(TOPIC, MessageField.VALUE, [("__value_schema_id", header)])
+        assert await off_the_loop(deserialise, json.dumps(DATA).encode(), named) == DATA
+
+    async def test_an_invalid_record_is_refused(self, reader: SchemaRegistryClient) -> None:
+        """What breaks the contract does not leave the producer."""
+        serialise = JSONSerializer(
+            TASK_CREATED, reader, conf={"subject.name.strategy": topic_record_subject_name_strategy}
+        )
+        with pytest.raises(Exception, match="does not match"):
+            await off_the_loop(serialise, DATA | {"title": "[POPUG-1] - Paint"}, context())
+
+
+class TestClient:
+    async def test_life_of_a_subject(self, writer: SchemaRegistryClient) -> None:
+        """Registering, asking, configuring and deleting, each as the client does it."""
+        schema = Schema('{"type": "object", "properties": {"a": {"type": "string"}}}', "JSON")
+        first = await off_the_loop(writer.register_schema_full_response, "life", schema)
+        assert (await off_the_loop(writer.lookup_schema, "life", schema)).schema_id == first.schema_id
+        assert (await off_the_loop(writer.get_schema, first.schema_id)).schema_type == "JSON"
+        assert (await off_the_loop(writer.get_version, "life", 1)).schema_id == first.schema_id
+        assert await off_the_loop(writer.get_versions, "life") == [1]
+        assert "life" in await off_the_loop(writer.get_subjects)
+        assert await off_the_loop(writer.get_schema_types) == ["JSON"]
+        assert await off_the_loop(writer.get_contexts) == ["."]
+        other = Schema('{"type": "array"}', "JSON")
+        assert await off_the_loop(writer.test_compatibility, "life", other) is False
+        with pytest.raises(SchemaRegistryError) as refused:
+            await off_the_loop(writer.register_schema, "life", other)
+        assert (refused.value.http_status_code, refused.value.error_code) == (409, 40901)
+        await off_the_loop(writer.set_config, "life", ServerConfig(ConfigCompatibilityLevel.NONE))
+        assert (await off_the_loop(writer.get_config, "life")).compatibility_level == "NONE"
+        assert await off_the_loop(writer.test_compatibility, "life", other) is True
+        await off_the_loop(writer.delete_config, "life")
+        assert await off_the_loop(writer.get_global_mode) == "READWRITE"
+        assert await off_the_loop(writer.delete_subject, "life") == [1]
+
+    async def test_references_and_metadata(self, writer: SchemaRegistryClient) -> None:
+        """Both come back as they were sent."""
+        await off_the_loop(writer.register_schema, "cents", Schema('{"type": "integer"}', "JSON"))
+        using = Schema(
+            '{"$ref": "cents.json"}',
+            "JSON",
+            references=[SchemaReference("cents.json", "cents", 1)],
+            metadata=Metadata(None, MetadataProperties({"owner": "money"}), None),
+        )
+        schema_id = await off_the_loop(writer.register_schema, "price", using)
+        found = await off_the_loop(writer.get_latest_with_metadata, "price", {"owner": "money"})
+        assert found.schema_id == schema_id
+        assert found.schema.references == using.references
+        assert await off_the_loop(writer.get_referenced_by, "cents", 1) == [schema_id]
