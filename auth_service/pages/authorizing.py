@@ -53,7 +53,9 @@ async def authorization(request: Request, person: Person, settings: OwnSettings,
 def _sign_in_address(
     prefix: str, pairs: list[tuple[str, str]], login_hint: str | None, *, again: bool
 ) -> str:
-    back = [(name, value) for name, value in pairs if name != "prompt"]
+    # The new sign-in fulfils max_age as well. A person who cheats here is noticed by the client, which reads
+    # the time of the sign-in in the ID token.
+    back = [(name, value) for name, value in pairs if name not in {"prompt", "max_age"}]
     kept = [prompt for prompt in dict(pairs).get("prompt", "").split() if prompt not in ONCE_ASKED]
     if kept:
         back.append(("prompt", " ".join(kept)))

@@ -13,6 +13,7 @@ import httpx2
 from fastapi import FastAPI
 from joserfc import jwt
 from joserfc.jwk import KeySet
+from sqlalchemy import text
 
 from auth_service.app import web
 from auth_service.settings import AuthSettings
@@ -41,14 +42,17 @@ BILLING = httpx2.BasicAuth("billing", "secret-of-billing")
 COOKIE = "__Host-ates-auth"
 
 
+PASSWORD = "a-good-password-of-a-person"
+
+
 @dataclass(frozen=True)
 class Login:
     login: str
-    password: str
+    password: str = PASSWORD
+    id: str = ""
 
 
 ADMIN = Login("admin", "a-good-password-of-the-admin")
-WORKER = Login("worker1", "a-good-password-of-a-worker")
 
 
 def challenge_of(verifier: str) -> str:
@@ -138,21 +142,18 @@ class Auth:
         access = (await self.tokens(who))["access_token"]
         return self.client(headers={"Authorization": f"Bearer {access}"})
 
-    async def person(self, who: Login = WORKER, role: str = "worker", **further: Any) -> dict[str, Any]:
-        """An account that can sign in."""
+    async def person(self, role: str = "worker", **further: Any) -> Login:
+        """A new account that can sign in."""
+        login = f"{role}-{secrets.token_hex(6)}"
+        account = {"login": login, "name": f"Name of {login}", "role": role, "password": PASSWORD} | further
         async with await self.api() as api:
-            response = await api.post(
-                "/api/v1/accounts",
-                json={"login": who.login, "name": who.login, "role": role, "password": who.password}
-                | further,
-            )
+            response = await api.post("/api/v1/accounts", json=account)
         assert response.status_code == 201, response.text
-        found: dict[str, Any] = response.json()
-        return found
+        return Login(login, account["password"], response.json()["id"])
 
-    async def change(self, account_id: str, **changes: Any) -> httpx2.Response:
+    async def change(self, who: Login, **changes: Any) -> httpx2.Response:
         async with await self.api() as api:
-            return await api.patch(f"/api/v1/accounts/{account_id}", json=changes)
+            return await api.patch(f"/api/v1/accounts/{who.id}", json=changes)
 
     async def claims(self, token: str) -> dict[str, Any]:
         """What a token says, checked with the published keys alone."""
@@ -161,8 +162,12 @@ class Auth:
         keys = KeySet.import_key_set(published)
         return jwt.decode(token, keys, algorithms=["ES256", "RS256"]).claims
 
-    async def rows(self, sql: str, **parameters: object) -> Any:
+    async def value(self, sql: str, **parameters: object) -> Any:
         return await self.service.scalar(sql, **parameters)
+
+    async def execute(self, sql: str, **parameters: object) -> None:
+        async with self.service.transaction() as session:
+            await session.execute(text(sql), parameters)
 
 
 @dataclass

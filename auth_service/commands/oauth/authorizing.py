@@ -133,8 +133,7 @@ class _Authorization:
         age = self._call.one("max_age")
         if age is None:
             return False
-        # A second of grace: max_age=0 right after a sign-in would otherwise ask for ever.
-        return datetime.now(UTC).timestamp() - person.authenticated_at > int(age[:10]) + 1
+        return datetime.now(UTC).timestamp() - person.authenticated_at > int(age[:10])
 
     def _code_location(self) -> str:
         grant = self._server.get_consent_grant(self._call, end_user=self._person)
