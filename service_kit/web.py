@@ -96,6 +96,8 @@ def create_app(
                 app.state.sign_in = sign_in = SignIn(runtime)
                 stack.push_async_callback(sign_in.close)
                 runtime.authenticate = sign_in.authenticate
+            # Known before the look-up takes its first step, so that no moment of false readiness lies between.
+            runtime.schemas.missing = {event.type_name() for event in says}
             loading = asyncio.create_task(runtime.schemas.load(says))
             stack.push_async_callback(_cancel, loading)
             if setup is not None:
@@ -110,6 +112,7 @@ def create_app(
         # The kit's own telemetry names the same things in every process, web or worker.
         telemetry={"tracing": False, "metrics": False, "logs": False},
         servers=[{"url": settings.public_url}],
+        root_path_in_servers=False,
     )
     handle_failures(app)
     app.add_middleware(Frame, settings=settings)

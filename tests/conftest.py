@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import structlog
 
 from local_stack.engines.kafka import Kafka
 from local_stack.engines.postgres import Postgres
@@ -15,6 +16,13 @@ from tests.support.services import Service
 
 NOON = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 """A Monday, noon in Moscow."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def plain_logs() -> None:
+    """Tracebacks as plain text: the decorated form of one failing request takes seconds to draw."""
+    plain = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[structlog.processors.add_log_level, plain])
 
 
 @pytest.fixture(scope="session")
