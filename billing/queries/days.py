@@ -168,7 +168,8 @@ async def _open_days(session: ReadSession, calendar: _Calendar) -> list[DayFigur
     figures: dict[date, Figures] = {}
     for row in worked.mappings():
         values = dict(row)
-        figures[values.pop("business_date")] = Figures(**values)
+        day = values.pop("business_date")
+        figures[day] = Figures(**values)
     debtors, debt = (
         await session.execute(
             select(func.count(), func.coalesce(-func.sum(accounts.c.balance_cents), 0)).where(
