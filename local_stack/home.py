@@ -60,6 +60,10 @@ class Home:
     def demo_file(self) -> Path:
         return self.folder / "demo.json"
 
+    @property
+    def migrated_file(self) -> Path:
+        return self.folder / "migrated.json"
+
     def everything(self) -> list[Path]:
         """All that `reset` deletes: the state, not what was installed."""
         return [
@@ -72,4 +76,5 @@ class Home:
             self.secrets_file,
             self.clock_file,
             self.demo_file,
+            self.migrated_file,
         ]

@@ -20,7 +20,7 @@ from local_stack.troubles import Trouble
 
 Probe = Callable[[], Awaitable[bool]]
 
-_PROBE_EVERY_S = 0.1
+_PROBE_EVERY_S = 0.2
 _CHANCES_TO_GET_READY = 3
 
 

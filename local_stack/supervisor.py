@@ -23,9 +23,10 @@ from local_stack.environment import ADJUSTABLE, adjusted, environment, owner_env
 from local_stack.home import ROOT, Home, installed_folder
 from local_stack.keeping import Kept, Probe
 from local_stack.layout import Layout
+from local_stack.migrations import is_migrated, remember_migrated
 from local_stack.ports import LOOPBACK
 from local_stack.probes import answers_200, health_url
-from local_stack.services import REGISTRY, SERVICES, Service
+from local_stack.services import SERVICES, Service
 from local_stack.state import ProcessState, State, only_supervisor
 from local_stack.troubles import Trouble
 
@@ -84,10 +85,11 @@ class Supervisor:
             both.create_task(self._start_databases())
         self._step("services")
         async with asyncio.TaskGroup() as all_others:
+            # The registry is the first of them. The others ask it for the numbers of their schemas, again and
+            # again until it answers, and are ready only then.
             for service in SERVICES:
-                if service is not REGISTRY:
-                    for kept in self._processes(service):
-                        all_others.create_task(kept.start())
+                for kept in self._processes(service):
+                    all_others.create_task(kept.start())
             all_others.create_task(self._gateway().start())
         self._state.phase = "ready"
         self._step("")
@@ -113,18 +115,12 @@ class Supervisor:
             await ensure_database(server.dsn(), service.name, self._credentials.database(service.name))
         self._step("migrations")
         async with asyncio.TaskGroup() as migrations:
-            migrations.create_task(self._start_registry())
             for service in SERVICES:
-                if service is not REGISTRY:
-                    migrations.create_task(self._migrate(service))
-
-    async def _start_registry(self) -> None:
-        """Before all others, which ask it for the numbers of their schemas."""
-        await self._migrate(REGISTRY)
-        (registry,) = self._processes(REGISTRY)
-        await registry.start()
+                migrations.create_task(self._migrate(service))
 
     async def _migrate(self, service: Service) -> None:
+        if is_migrated(self._home, service):
+            return
         log = self._home.logs / f"{service.name}-migrate.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         told = owner_environment(service, self._home, self._layout, self._credentials)
@@ -142,6 +138,7 @@ class Supervisor:
                 f"The database of {service.package} could not be migrated. Its log is {log}; the last lines "
                 f"are:\n{log_files.last_words(log)}"
             )
+        remember_migrated(self._home, service)
 
     def _processes(self, service: Service) -> Sequence[Kept]:
         told = environment(service, self._home, self._layout, self._credentials)

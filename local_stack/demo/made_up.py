@@ -54,8 +54,9 @@ _THINGS = (
 )
 
 _FIRST_JIRA_NUMBER = 1001
+_DAYS_BETWEEN_DISTRIBUTIONS = 5
 _DAY_STARTS_H, _DAY_ENDS_H = 9, 20
-_SHARE_DONE = 0.85
+_SHARE_DONE = 0.93
 
 
 def made_up(days: int, seed: int, now: datetime, zone: ZoneInfo) -> Story:
@@ -67,7 +68,7 @@ def made_up(days: int, seed: int, now: datetime, zone: ZoneInfo) -> Story:
     for ago in range(days, -1, -1):
         day = today - timedelta(days=ago)
         works += _works_of(day, dice, zone, len(works))
-        if ago % 3 == 2:  # noqa: PLR2004 - every third day
+        if ago % _DAYS_BETWEEN_DISTRIBUTIONS == 1:
             distributions.append(start_of(day, zone) + timedelta(hours=14))
     return Story(PEOPLE, _until(now, works, today, zone), distributions)
 
