@@ -73,7 +73,6 @@ async def dashboard(
         "days": days,
         "points": _points(days, asked.period, today),
         "top": top,
-        "dearest_of_day": {task.business_date: task for task in top.days},
         "week_label": _week_label,
         "month_label": _month_label,
         "range_label": _range_label,
@@ -147,7 +146,7 @@ def _week_label(period: Period) -> str:
 
 
 def _month_label(period: Period) -> str:
-    return str(format_date(period.first, "LLLL y", locale=locale_in_use()))
+    return str(format_date(period.first, "LLLL y", locale=locale_in_use())).capitalize()
 
 
 def _cell(value: object) -> str:
