@@ -45,7 +45,7 @@ def postgres(folder: Path) -> Iterator[Postgres]:
 
 @contextmanager
 def kafka(folder: Path, port: int | None = None, controller_port: int | None = None) -> Iterator[Kafka]:
-    """A running Kafka with its data in `folder`; its address is `.address`. Ports are free ones unless given."""
+    """A running Kafka with its data in `folder`; `.address`; free ports unless given."""
     jars = installed_folder() / "java"
     bring_jars(jars)
     ports = PortChooser()

@@ -49,6 +49,12 @@ class Exchange:
         found: dict[str, Any] = json.loads(self.ates("status", "--json"))
         return found
 
+    @property
+    def password(self) -> str:
+        """Of the demo people."""
+        secrets: dict[str, str] = json.loads((self.home / "secrets.json").read_text())
+        return secrets["demo.password"]
+
     def process(self, name: str) -> psutil.Process:
         """The running process of that name."""
         (pid,) = (entry["pid"] for entry in self.status["processes"] if entry["name"] == name)
