@@ -86,7 +86,7 @@ def create_account_command(
     role: Role,
     name: Annotated[str, typer.Option(help="Full name; the login when absent.")] = "",
     email: Annotated[str, typer.Option(help="E-mail address.")] = "",
-    locale: Annotated[str, typer.Option(help="Language of pages and letters.")] = "ru",
+    locale: Annotated[str | None, typer.Option(help="Language of pages and letters.")] = None,
     *,
     password: Annotated[
         bool, typer.Option("--password", help="Read a password from standard input.")

@@ -18,7 +18,7 @@ class AccountCreated(Event, topic=TOPIC, name="AccountCreated", version=1):
 
 class AccountUpdated(Event, topic=TOPIC, name="AccountUpdated", version=1):
     user_guid: UUID
-    locale: str
+    locale: str | None
     time_zone: str
     updated_at: datetime
 

@@ -34,7 +34,9 @@ class Account(Base):
     password_hash: Mapped[str | None] = mapped_column(Text)
     """Absent for an account that cannot sign in with a password (yet)."""
 
-    locale: Mapped[str] = mapped_column(Text)
+    locale: Mapped[str | None] = mapped_column(Text)
+    """Absent until the person chooses: pages then speak as the browser asks."""
+
     time_zone: Mapped[str] = mapped_column(Text)
     created_at: Mapped[Moment]
     version: Mapped[int] = mapped_column(default=1)

@@ -31,7 +31,7 @@ class AccountView(BaseModel):
     email: str | None
     role: Role
     blocked: bool
-    locale: str
+    locale: str | None
     time_zone: str
     created_at: datetime
     version: int
@@ -42,7 +42,7 @@ class NewAccount(Payload):
     name: Line
     role: Role
     email: Line | None = None
-    locale: Line = "ru"
+    locale: Line | None = None
     time_zone: Line | None = None
     password: SecretStr | None = None
     """Absent: nobody can sign in to the account until a password is set."""

@@ -55,7 +55,7 @@ async def create_account(
     role: Role,
     time_zone: str,
     email: str | None = None,
-    locale: str = DEFAULT_LOCALE,
+    locale: str | None = None,
     password_hash: str | None = None,
 ) -> Account:
     """Create an account. Without a password nobody can sign in to it yet."""
@@ -68,7 +68,7 @@ async def create_account(
         role=role.value,
         blocked=False,
         password_hash=password_hash,
-        locale=clean_locale(locale),
+        locale=None if locale is None else clean_locale(locale),
         time_zone=clean_time_zone(time_zone),
         created_at=now,
         version=1,

@@ -32,7 +32,7 @@ class Subject:
     name: str
     login: str
     email: str | None
-    locale: str
+    locale: str | None
     time_zone: str
 
     def get_user_id(self) -> str:
@@ -68,10 +68,11 @@ def profile_claims(subject: Subject, scopes: set[str]) -> dict[str, Any]:
         claims |= {
             "name": subject.name,
             "preferred_username": subject.login,
-            "locale": subject.locale,
             "zoneinfo": subject.time_zone,
             "role": subject.role.value,
         }
+        if subject.locale is not None:
+            claims["locale"] = subject.locale
     if "email" in scopes and subject.email is not None:
         claims["email"] = subject.email
     return claims

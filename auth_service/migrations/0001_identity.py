@@ -31,7 +31,7 @@ def people() -> None:
         sa.Column("role", sa.Text, nullable=False),
         sa.Column("blocked", sa.Boolean, nullable=False),
         sa.Column("password_hash", sa.Text),
-        sa.Column("locale", sa.Text, nullable=False),
+        sa.Column("locale", sa.Text),
         sa.Column("time_zone", sa.Text, nullable=False),
         sa.Column("created_at", MOMENT, nullable=False),
         sa.Column("version", sa.Integer, nullable=False),

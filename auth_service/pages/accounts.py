@@ -70,7 +70,7 @@ async def save_new_account(
     name: Field = "",
     email: Field = "",
     role: Annotated[Role, Form()] = Role.WORKER,
-    locale: Field = "ru",
+    locale: Field = "",
     password: Field = "",
 ) -> Response:
     entered = {"login": login, "name": name, "email": email, "role": role, "locale": locale}
@@ -86,7 +86,7 @@ async def save_new_account(
             name=name,
             role=role,
             email=email or None,
-            locale=locale,
+            locale=locale or None,
             time_zone=settings.business_time_zone,
             password_hash=password_hash,
         )
@@ -140,7 +140,7 @@ async def set_block(
 def _new_form(
     request: Request, entered: dict[str, str], *, error: str | None = None, status: int = 200
 ) -> Response:
-    empty = {"login": "", "name": "", "email": "", "role": Role.WORKER, "locale": "ru"}
+    empty = {"login": "", "name": "", "email": "", "role": Role.WORKER, "locale": ""}
     return render(
         request,
         "auth/account_new.html",
