@@ -106,7 +106,7 @@ class Comparison:
         old, new = self._shape(original), self._shape(update)
         if old.form is Form.NOTHING or new.form is Form.ANYTHING:
             return
-        key = (id(old.node.contents), id(new.node.contents))
+        key = (old.origin, new.origin)
         if key in self._under_way:
             if self._under_way[key] == self._inside:
                 yield difference(Kind.KEYWORD_NOT_COMPARED, (*path, "$ref"))
@@ -260,8 +260,8 @@ def type_demanded(old: Shape, new: Shape, path: Path) -> Iterator[Difference]:
 
 def opaque(old: Shape, new: Shape, path: Path) -> Iterator[Difference]:
     if identity(old.keywords) != identity(new.keywords) or mentions_references(new.keywords):
-        keyword = next(iter(new.keywords), "")
-        yield difference(Kind.KEYWORD_NOT_COMPARED, (*path, keyword))
+        keywords = sorted(new.keywords, key=lambda keyword: not keyword.startswith("unevaluated"))
+        yield difference(Kind.KEYWORD_NOT_COMPARED, (*path, *keywords[:1]))
 
 
 def criterion_change(old: Shape, new: Shape) -> Kind | None:

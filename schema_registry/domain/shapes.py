@@ -76,6 +76,9 @@ SINCE = {
 }  # fmt: skip
 """Position of the draft, counted from draft 4, that gave a keyword its meaning; before it says nothing."""
 
+WORDS = frozenset({"$schema", "$comment", "title", "description", "default", "examples"})
+"""Keywords for people."""
+
 _POSITION = {dialect: position for position, dialect in enumerate(Dialect)}
 
 
@@ -86,6 +89,8 @@ class Shape:
     form: Form
     node: Node
     parts: tuple[Node, ...] = ()
+    origin: int = 0
+    """Where the schema stands in its document, references followed: the same place is the same schema."""
 
     @property
     def keywords(self) -> dict[str, Any]:
@@ -97,19 +102,21 @@ def shape_of(node: Node) -> Shape:
     for _ in range(REFERENCE_HOPS_MAX):
         if isinstance(node.contents, bool):
             return Shape(Form.ANYTHING if node.contents else Form.NOTHING, node)
+        origin = id(node.contents)
         node = replace(node, contents=_meaningful(node.contents, node.dialect))
         if isinstance(node.contents, dict) and _depends_on_evaluation(node.contents):
             # Cut into parts it would lose what its neighbours have evaluated; it stays whole.
-            return Shape(Form.OPAQUE, node)
+            return Shape(Form.OPAQUE, node, origin=origin)
         parts = list(_parts(node))
         if len(parts) != 1:
-            return Shape(Form.PRODUCT, node, tuple(parts)) if parts else Shape(Form.ANYTHING, node)
+            form = Form.PRODUCT if parts else Form.ANYTHING
+            return Shape(form, node, tuple(parts), origin)
         single = parts[0]
         contents = single.contents
         if isinstance(contents, dict) and "$ref" in contents:
             node = single.referred(contents["$ref"])
             continue
-        return _single(single)
+        return replace(_single(single), origin=origin)
     raise Unresolvable("a circle of references")
 
 
@@ -159,8 +166,12 @@ def _single(node: Node) -> Shape:
 
 
 def _meaningful(contents: dict[str, Any], dialect: Dialect) -> dict[str, Any]:
-    """The keywords that the draft knows."""
-    return {key: value for key, value in contents.items() if SINCE.get(key, 0) <= _POSITION[dialect]}
+    """The keywords that demand something in this draft."""
+    return {
+        key: value
+        for key, value in contents.items()
+        if key not in WORDS and SINCE.get(key, 0) <= _POSITION[dialect]
+    }
 
 
 def _parts(node: Node) -> Iterator[Node]:

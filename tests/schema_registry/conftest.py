@@ -102,9 +102,7 @@ class Web:
 @pytest.fixture
 async def web(registry: Service) -> AsyncIterator[Web]:
     """The registry's web process on a database of its own."""
-    running = Web(
-        app.web(registry.settings), registry.settings, ECKey.generate_key("P-256", {"kid": "key"})
-    )
+    running = Web(app.web(registry.settings), registry.settings, ECKey.generate_key("P-256", {"kid": "key"}))
 
     async def keys() -> dict[str, Any]:
         return dict(KeySet([running.key]).as_dict(private=False))
@@ -143,6 +141,6 @@ async def address(web: Web) -> AsyncIterator[str]:
     async with asyncio.timeout(10):
         while not server.started:
             await asyncio.sleep(0.01)
-    yield "http://127.0.0.1:{}".format(server.servers[0].sockets[0].getsockname()[1])
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     server.should_exit = True
     await serving

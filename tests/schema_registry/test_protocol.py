@@ -183,7 +183,9 @@ class TestRegistering:
         await asked.post("/subjects/t-value/versions", sent({"title": "x", "type": "object"}))
         turned = sent({"type": "object", "title": "x"})
         assert await asked.refused("POST", "/subjects/t-value", turned) == (404, 40403)
-        await asked.post("/subjects/n-value/versions", sent({"type": "object", "title": "x"}), params={"normalize": "true"})
+        await asked.post(
+            "/subjects/n-value/versions", sent({"type": "object", "title": "x"}), params={"normalize": "true"}
+        )
         assert (await asked.post("/subjects/n-value", turned, params={"normalize": "true"}))["version"] == 1
 
     async def test_equal_schemas_share_their_id(self, asked: Asked) -> None:
@@ -300,7 +302,9 @@ class TestSettings:
         """A subject's own level stands above the global one, until it is taken away."""
         assert await asked.put("/config", {"compatibility": "full"}) == {"compatibility": "full"}
         assert await asked.get("/config") == {"compatibilityLevel": "FULL"}
-        assert await asked.get("/config/x", params={"defaultToGlobal": "true"}) == {"compatibilityLevel": "FULL"}
+        assert await asked.get("/config/x", params={"defaultToGlobal": "true"}) == {
+            "compatibilityLevel": "FULL"
+        }
         await asked.put("/config/x", {"compatibility": "NONE", "normalize": True})
         assert await asked.get("/config/x") == {"compatibilityLevel": "NONE", "normalize": True}
         assert await asked.delete("/config/x") == {"compatibilityLevel": "NONE"}

@@ -45,16 +45,25 @@ class Content:
     def is_open(self) -> bool:
         return not self.patterns and self.permits_others and not self.restricts_others
 
-    def covering(self, name: str) -> list[Contents]:
-        """What a property must fit that is not named: schemas of its patterns, else the one for the rest."""
-        matching = [schema for pattern, schema in self.patterns.items() if _matches(pattern, name)]
-        if matching:
-            return matching
+    def surely_covering(self, name: str) -> list[Contents]:
+        """What a property that is not named is known to fit: its patterns, or else the schema of the rest."""
+        matches = {pattern: _matches(pattern, name) for pattern in self.patterns}
+        if any(match is not False for match in matches.values()):
+            return [self.patterns[pattern] for pattern, match in matches.items() if match]
         return [self.others] if self.restricts_others else []
 
+    def possibly_covering(self, name: str) -> list[Contents]:
+        """What a property that is not named may have to fit."""
+        matches = {pattern: _matches(pattern, name) for pattern in self.patterns}
+        found = [self.patterns[pattern] for pattern, match in matches.items() if match is not False]
+        if True not in matches.values() and (self.restricts_others or (found and not self.permits_others)):
+            found.append(self.others)
+        return found
+
     def frees(self, name: str) -> bool:
-        """Whether a property that is not named may hold anything."""
-        return not self.covering(name) and self.permits_others
+        """Whether a property that is not named may hold anything, as far as can be told."""
+        unsure = any(_matches(pattern, name) is None for pattern in self.patterns)
+        return not self.surely_covering(name) and (self.permits_others or unsure)
 
     def has_default(self, name: str) -> bool:
         schema = self.properties.get(name)
@@ -106,7 +115,7 @@ def property_removed(
     if new.is_open:
         yield difference(Kind.PROPERTY_REMOVED_FROM_OPEN_CONTENT_MODEL, at)
         return
-    covering = new.covering(name)
+    covering = new.possibly_covering(name)
     if not covering:
         is_false = comparing.is_nothing(gone)
         yield difference(
@@ -134,7 +143,7 @@ def property_added(
     if old.frees(name):
         yield difference(_added_to_open(comparing, old, new, name), at)
         return
-    covering = old.covering(name)
+    covering = old.surely_covering(name)
     if covering:
         trials = [comparing.compare(old.node.child(schema), added, at) for schema in covering]
         # All covering schemas hold at once, so it is enough that one of them is within the new one.
@@ -259,9 +268,11 @@ def _dependent_schemas(keywords: dict[str, Any]) -> dict[str, Any]:
     return {name: schema for name, schema in both.items() if not isinstance(schema, list)}
 
 
-def _matches(pattern: str, name: str) -> bool:
-    """Whether a property name falls under a pattern; one that Python cannot read is taken to match."""
+def _matches(pattern: str, name: str) -> bool | None:
+    """Whether a property name falls under a pattern; None where Python might read it otherwise than JSON does."""
+    if not (name.isascii() and name.isprintable()) or "(?" in pattern or "\\p" in pattern:
+        return None
     try:
         return re.search(pattern, name) is not None
     except re.error:
-        return True
+        return None
