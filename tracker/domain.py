@@ -163,6 +163,14 @@ def parse_title(line: str) -> SplitTitle:
     return SplitTitle(match[1].upper(), match[2].strip())
 
 
+def split_pasted(title: str, jira_id: str) -> SplitTitle:
+    """Move a key from the title into its field, unless another was typed there: then the author decides."""
+    split = parse_title(title)
+    if split.jira_id and jira_id.strip().upper() in {"", split.jira_id}:
+        return split
+    return SplitTitle(jira_id, title.strip())
+
+
 def task_text(title: str, jira_id: str | None, description: str | None) -> TaskText:
     """Check what somebody wrote; spaces around it and runs of them inside the title are tidied.
 

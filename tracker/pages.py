@@ -84,22 +84,22 @@ async def create_task(
     jira_id: Field = "",
     description: Field = "",
 ) -> Response:
-    split = domain.parse_title(title)
-    split_off = split.jira_id if split.jira_id and jira_id.strip().upper() in {"", split.jira_id} else None
+    split = domain.split_pasted(title, jira_id)
     try:
         task = await commands.create_task(
             session,
             actor,
-            title=split.title if split_off else title,
-            jira_id=split_off or jira_id,
+            title=split.title,
+            jira_id=split.jira_id,
             description=description,
             random=dice,
         )
     except (Invalid, domain.NobodyToAssign) as error:
         form = _form(title=title, jira_id=jira_id, description=description, error=error)
         return render(request, "tracker/new_task.html", form, status=error.status)
-    text = _("The task is created. {jira_id} was taken out of the title.", jira_id=split_off)
-    told = text if split_off else _("The task is created.")
+    told = _("The task is created.")
+    if split.title != title.strip():
+        told = _("The task is created. {jira_id} was taken out of the title.", jira_id=split.jira_id)
     return toast(redirect(request, f"/tasks/{task.id}?new=1"), told)
 
 
@@ -133,10 +133,10 @@ async def update_task(
     jira_id: Field = "",
     description: Field = "",
 ) -> Response:
+    split = domain.split_pasted(title, jira_id)
+    changes = commands.TextChange(title=split.title, jira_id=split.jira_id, description=description)
     try:
-        task = await commands.update_task(
-            session, actor, task_id, version=version, title=title, jira_id=jira_id, description=description
-        )
+        task = await commands.update_task(session, actor, task_id, version=version, **changes)
     except (domain.VersionConflict, Invalid) as error:
         present = await queries.task(session, task_id)
         form = _form(title=title, jira_id=jira_id, description=description, error=error)

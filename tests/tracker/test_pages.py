@@ -188,6 +188,12 @@ class TestEditTask:
         assert answer.headers["location"] == f"/tracker/tasks/{task.id}"
         assert "Feed twice" in (await browsers.of_worker.get(f"/tasks/{task.id}")).text
 
+    async def test_a_pasted_line_is_split_here_too(self, tracker: Service, browsers: Browsers) -> None:
+        task = await a_task(tracker, browsers.manager, "Feed")
+        typed = {"version": "1", "title": "[POP-1] - Paint"}
+        assert (await browsers.of_worker.post(f"/tasks/{task.id}", data=typed)).status_code == 303
+        assert await tracker.scalar("select jira_id || '|' || title from tasks") == "POP-1|Paint"
+
     async def test_two_authors_see_each_others_words_before_one_wins(
         self, tracker: Service, browsers: Browsers
     ) -> None:
