@@ -69,7 +69,7 @@ class AccountCreated(Event, topic="auth.accounts", name="AccountCreated", versio
 
 class AccountUpdated(Event, topic="auth.accounts", name="AccountUpdated", version=1):
     user_guid: UUID
-    locale: str
+    locale: str | None
 
 
 class TaskCreated(Event, topic="tracker.tasks", name="TaskCreated", version=2):

@@ -29,8 +29,6 @@ from service_kit.ids import new_id
 from service_kit.outbox import publish
 from service_kit.text import message as _
 
-DEFAULT_LOCALE = "ru"
-
 
 @dataclass(frozen=True)
 class AccountChanges:
@@ -143,12 +141,16 @@ async def _change_profile(
         "locale": None if changes.locale is None else clean_locale(changes.locale),
         "time_zone": None if changes.time_zone is None else clean_time_zone(changes.time_zone),
     }
-    changed = [field for field, value in wanted.items() if value not in {None, getattr(account, field)}]
+    changed = [
+        field
+        for field, value in wanted.items()
+        if value is not None and value != (getattr(account, field) or "")
+    ]
     if changes.email is not None and clean_email(changes.email) != account.email:
         await _take_email(session, account, clean_email(changes.email))
         changed.append("email")
     for field in set(changed) & wanted.keys():
-        setattr(account, field, wanted[field])
+        setattr(account, field, wanted[field] or None)
     if not changed:
         return
     account.version += 1

@@ -77,7 +77,8 @@ def clean_name(value: str) -> str:
 
 
 def clean_locale(value: str) -> str:
-    if value not in LOCALES:
+    """One of the languages there are, or nothing: then pages speak as the browser asks."""
+    if value and value not in LOCALES:
         raise MalformedAccount(_("This language is not offered."))
     return value
 

@@ -17,6 +17,6 @@ async def open_account(session: Session, owner: UUID) -> None:
     await session.execute(insert(accounts).values(row).on_conflict_do_nothing())
 
 
-async def choose_language(session: Session, owner: UUID, locale: str) -> None:
+async def choose_language(session: Session, owner: UUID, locale: str | None) -> None:
     """Write the owner's letters in this language from now on."""
     await session.execute(update(accounts).where(accounts.c.id == owner).values(locale=locale))
