@@ -96,7 +96,7 @@ def create_app(
                 app.state.sign_in = sign_in = SignIn(runtime)
                 stack.push_async_callback(sign_in.close)
                 runtime.authenticate = sign_in.authenticate
-            # Known before the look-up takes its first step, so that no moment of false readiness lies between.
+            # Known before the look-up takes its first step, so that no false readiness lies between.
             runtime.schemas.missing = {event.type_name() for event in says}
             loading = asyncio.create_task(runtime.schemas.load(says))
             stack.push_async_callback(_cancel, loading)
