@@ -81,8 +81,19 @@ def last_words(file: Path, lines: int = 5) -> str:
     if not file.exists():
         return ""
     with file.open("rb") as reader:
-        reader.seek(max(0, file.stat().st_size - 8192))
-        return "\n".join(reader.read().decode(errors="replace").splitlines()[-lines:])
+        reader.seek(max(0, file.stat().st_size - 32768))
+        found = reader.read().decode(errors="replace").splitlines()[-lines:]
+    return "\n".join(_plain(line) for line in found)
+
+
+def _plain(line: str) -> str:
+    """What a structured line says, without its frame: of a stack trace its last line, which names the reason."""
+    try:
+        said = json.loads(line)
+        text = "\n".join(str(said[part]) for part in ("event", "exception", "detail") if said.get(part))
+    except (json.JSONDecodeError, TypeError, AttributeError):
+        text = line
+    return f"  {text.strip().splitlines()[-1][:500]}" if text.strip() else ""
 
 
 def _files(folder: Path, only: str | None) -> list[Path]:

@@ -8,7 +8,6 @@ from uuid import UUID
 
 import asyncpg
 from rich.console import Console
-from rich.table import Table
 
 from local_stack.credentials import Credentials
 from local_stack.environment import database_url
@@ -62,12 +61,13 @@ def trace(home: Home, state: State, wanted: str, console: Console) -> None:
             f"Nothing is known of {wanted}. Name an event id, a correlation id (X-Request-ID of an answer) "
             "or the key of events, such as a task id."
         )
-    table = Table("after", "where", "what", "detail", box=None, header_style="dim")
+    console.print(
+        f"Began {hops[0].at.isoformat(timespec='milliseconds')}; the times are milliseconds after it."
+    )
+    # Lines, not a table with borders: ids must stay whole to be copied and searched for.
     for hop in hops:
         after_ms = (hop.at - hops[0].at).total_seconds() * 1000
-        table.add_row(f"{after_ms:,.1f} ms", hop.service, hop.what, hop.detail)
-    console.print(f"Began {hops[0].at.isoformat(timespec='milliseconds')}")
-    console.print(table)
+        print(f"{after_ms:>12,.1f}  {hop.service:<10} {hop.what:<32} {hop.detail}")
 
 
 async def _hops(home: Home, state: State, wanted: str) -> list[Hop]:
