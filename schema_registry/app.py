@@ -25,7 +25,6 @@ def web(settings: ServiceSettings) -> FastAPI:
         package="schema_registry",
         routers=[pages.router, *api.routers],
         setup=_contracts_registered,
-        signs_in=False,
     )
     app.add_exception_handler(RegistryError, on_registry_error)
     app.add_middleware(ConfluentErrors)

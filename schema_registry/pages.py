@@ -4,18 +4,20 @@ import difflib
 from collections.abc import Sequence
 from typing import Annotated
 
-from fastapi import Query, Request, Response
+from fastapi import Depends, Query, Request, Response
 
 from schema_registry import queries
 from schema_registry.domain.comparison import differences
 from schema_registry.domain.contracts import Contract, ContractVersion
 from schema_registry.domain.fields import changed_fields, fields_of, pretty
 from service_kit.errors import NotFound
+from service_kit.identity import visitor
 from service_kit.pages import render
 from service_kit.text import message as _
 from service_kit.web import Reading, ServiceRouter
 
-router = ServiceRouter(include_in_schema=False)
+# Everybody may read. Whoever is signed in finds the way to the other services on top.
+router = ServiceRouter(include_in_schema=False, dependencies=[Depends(visitor)])
 
 
 @router.get("/")

@@ -35,6 +35,15 @@ VALUES: list[Any] = [
     {},
 ]
 
+SUBSCHEMAS = {
+    "additionalProperties", "unevaluatedProperties", "propertyNames", "items", "unevaluatedItems", "contains",
+    "not", "if", "then",
+}  # fmt: skip
+BOUNDS = {
+    "minLength", "maxLength", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum",
+    "minProperties", "maxProperties", "minItems", "maxItems",
+}  # fmt: skip
+
 small = st.integers(0, 3)
 DIALECTS = st.sampled_from([Dialect.DRAFT_7, Dialect.DRAFT_2020_12])
 
@@ -112,34 +121,32 @@ def changed(draw: st.DrawFn, schema: Any) -> Any:
     if not isinstance(schema, dict) or not schema or draw(st.integers(0, 5)) == 0:
         return draw(schemas)
     keyword = draw(st.sampled_from(sorted(schema)))
-    kept = dict(schema)
-    value = kept.pop(keyword)
     how = draw(st.integers(0, 4))
     if how == 0:
-        return kept
+        return {key: value for key, value in schema.items() if key != keyword}
     if how == 1:
         more = draw(schemas)
-        return kept | {keyword: value} | (more if isinstance(more, dict) else {})
-    if isinstance(value, dict) and keyword not in {"dependentRequired", "const"}:
-        if keyword in {"properties", "patternProperties"} and value:
-            name = draw(st.sampled_from(sorted(value)))
-            return kept | {keyword: value | {name: draw(changed(value[name]))}}
-        if keyword not in {"properties", "patternProperties"}:
-            return kept | {keyword: draw(changed(value))}
-    if isinstance(value, list) and keyword in {"anyOf", "oneOf", "allOf", "prefixItems"}:
+        return schema | (more if isinstance(more, dict) else {})
+    return schema | {keyword: draw(changed_value(keyword, schema[keyword]))}
+
+
+@st.composite
+def changed_value(draw: st.DrawFn, keyword: str, value: Any) -> Any:
+    """What stands behind a keyword, changed inside."""
+    if keyword in {"properties", "patternProperties"}:
+        name = draw(st.sampled_from(sorted(value) or ["a"]))
+        return value | {name: draw(changed(value.get(name, {})))}
+    if keyword in {"anyOf", "oneOf", "allOf", "prefixItems"}:
         place = draw(st.integers(0, len(value)))
         part = draw(schemas) if place == len(value) else draw(changed(value[place]))
-        return kept | {keyword: [*value[:place], part, *value[place + 1 :]]}
-    if isinstance(value, list) and keyword == "enum":
-        return kept | {keyword: [*value, "further"]}
-    if (
-        isinstance(value, int)
-        and not isinstance(value, bool)
-        and value < 3
-        and keyword not in {"const", "multipleOf"}
-    ):
-        return kept | {keyword: value + draw(st.sampled_from([-1, 1])) if value else 1}
-    return kept | {keyword: value}
+        return [*value[:place], part, *value[place + 1 :]]
+    if keyword in SUBSCHEMAS:
+        return draw(changed(value))
+    if keyword == "enum":
+        return [*value, "further"]
+    if keyword in BOUNDS:
+        return draw(st.integers(max(0, value - 1), value + 1))
+    return value
 
 
 pairs = schemas.flatmap(lambda schema: st.tuples(st.just(schema), changed(schema)))

@@ -269,7 +269,7 @@ def _dependent_schemas(keywords: dict[str, Any]) -> dict[str, Any]:
 
 
 def _matches(pattern: str, name: str) -> bool | None:
-    """Whether a property name falls under a pattern; None where Python might read it otherwise than JSON does."""
+    """Whether a name falls under a pattern; None where Python might read it otherwise than JSON does."""
     if not (name.isascii() and name.isprintable()) or "(?" in pattern or "\\p" in pattern:
         return None
     try:
