@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import typer
+from fastapi import FastAPI
 
-from auth_service.app import web
 from auth_service.commands.accounts import AccountChanges, change_account, create_account
 from auth_service.commands.keys import rotate_keys
 from auth_service.commands.oauth import Provider, mint_access_token, subject
@@ -22,7 +22,6 @@ from auth_service.models import Account
 from auth_service.queries.accounts import account_by_login, all_accounts
 from auth_service.queries.keys import read_key_ring
 from auth_service.settings import AuthSettings
-from auth_service.worker import work
 from service_kit.clock import SystemClock
 from service_kit.command_line import service_commands
 from service_kit.context import Context
@@ -30,13 +29,28 @@ from service_kit.database import Database, ReadSession, Session
 from service_kit.errors import ServiceError
 from service_kit.identity import Role
 from service_kit.schema_client import SchemaClient
+from service_kit.settings import ServiceSettings
 from service_kit.text import message as _
 
 REGISTRY_ANSWERS_WITHIN_S = 20
 LOCAL_CLIENT = "local-command-line"
 LOCAL_SCOPE = "openid profile email"
 
-commands = service_commands("auth_service", AuthSettings, web, work)
+
+def _web(settings: ServiceSettings) -> FastAPI:
+    # Imported when asked for: `token` and its like, typed often, need neither web framework nor broker.
+    from auth_service.app import web  # noqa: PLC0415
+
+    return web(settings)
+
+
+def _work(settings: ServiceSettings, *, metrics_port: int) -> None:
+    from auth_service.worker import work  # noqa: PLC0415
+
+    work(settings, metrics_port=metrics_port)
+
+
+commands = service_commands("auth_service", AuthSettings, _web, _work)
 
 
 @dataclass(frozen=True)
@@ -56,7 +70,7 @@ class Console:
             yield session
 
 
-def run(work: Callable[[Console], Awaitable[None]]) -> None:
+def run(command: Callable[[Console], Awaitable[None]]) -> None:
     """Run one command; a refusal is a sentence and exit code 1."""
 
     async def inside() -> None:
@@ -66,7 +80,7 @@ def run(work: Callable[[Console], Awaitable[None]]) -> None:
         url = settings.database_url.get_secret_value()
         database = Database(url, pool_size=1, context=context, name="auth-console")
         try:
-            await work(Console(settings, database, schemas))
+            await command(Console(settings, database, schemas))
         finally:
             await database.close()
 

@@ -241,14 +241,14 @@ def _origin(url: str) -> str:
 def _content_policy(settings: ServiceSettings) -> str:
     own = _origin(settings.public_url)
     others = sorted({_origin(url) for url in settings.public_urls.values()} - {own})
-    issuer = [_origin(settings.issuer)] if _origin(settings.issuer) != own else []
     rules = {
         "default-src": ["'self'"],
         "script-src": ["'self'", "'nonce-{nonce}'"],
         "style-src": ["'self'", "'nonce-{nonce}'"],
         "img-src": ["'self'", "data:"],
         "connect-src": ["'self'", *others],
-        "form-action": ["'self'", *issuer],
+        # Browsers apply this to redirects after a form as well: signing in ends at another service's address.
+        "form-action": ["'self'", *others],
         "base-uri": ["'none'"],
         "object-src": ["'none'"],
         "frame-ancestors": ["'none'"],
