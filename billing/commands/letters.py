@@ -179,7 +179,7 @@ def _subject(letter: _Letter, language: str) -> str:
 
 
 def _text(letter: _Letter, language: str) -> Iterator[str]:
-    day = format_date(letter.business_date, "full", locale=language)
+    day = format_date(letter.business_date, "long", locale=language)
     yield gettext("Hello!")
     yield ""
     yield gettext(
