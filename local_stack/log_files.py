@@ -87,7 +87,7 @@ def last_words(file: Path, lines: int = 5) -> str:
 
 
 def _plain(line: str) -> str:
-    """What a structured line says, without its frame: of a stack trace its last line, which names the reason."""
+    """What a structured line says, without its frame: of a stack trace the last line, which names why."""
     try:
         said = json.loads(line)
         text = "\n".join(str(said[part]) for part in ("event", "exception", "detail") if said.get(part))

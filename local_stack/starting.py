@@ -58,6 +58,7 @@ def wait_for_end(home: Home, console: Console) -> None:
                 time.sleep(_POLL_S * 5)
         except KeyboardInterrupt:
             stop(home, console)
+            console.print("Stopped.")
             return
     raise Trouble(f"The exchange ended by itself; see {home.logs / 'supervisor.log'}.")
 
