@@ -75,7 +75,7 @@ async def changes(
             "backward": _judged(before, after, "new", "old"),
             "forward": _judged(after, before, "old", "new"),
             "fields": changed_fields(before.schema, after.schema),
-            "lines": [(line[:1], line) for line in lines if not line.startswith("@@")],
+            "lines": [(line[:1], line) for line in lines if not line.startswith(("@@", "---", "+++"))],
         },
     )
 

@@ -63,7 +63,7 @@ _LIMITS = {
     "exclusiveMinimum": "more than {}",
     "exclusiveMaximum": "less than {}",
     "multipleOf": "a multiple of {}",
-    "minLength": "at least {} characters",
+    "minLength": "{} or more characters",
     "maxLength": "at most {} characters",
     "pattern": "of the form {}",
     "const": "always {}",
