@@ -78,8 +78,8 @@ class NowAnswer(_Answer):
     accounts_below_zero: int = Field(description="Accounts whose balance is below zero at this moment")
     accounts_total: int = Field(description="Accounts that have ever had an entry")
     debts_cents: int = Field(description="Sum of what the accounts below zero owe")
-    as_of: datetime | None = Field(description="When the last event that is counted here happened")
-    lag_s: float | None = Field(description="How long that event was under way")
+    as_of: datetime | None = Field(description="When the latest event that is counted here happened")
+    lag_s: float | None = Field(description="How long the event heard last was under way")
 
 
 @router.get("/now")

@@ -28,7 +28,7 @@ class RawEvent(Base):
     partition: Mapped[int]
     offset: Mapped[int] = mapped_column(BigInteger)
     key: Mapped[str] = mapped_column(Text)
-    occurred_at: Mapped[Moment]
+    occurred_at: Mapped[Moment] = mapped_column(index=True)
     """Business time, as the producer told it."""
 
     sent_at: Mapped[Moment]

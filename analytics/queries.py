@@ -53,7 +53,7 @@ class Now:
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """The last event that was heard: when it happened, and how long it was under way."""
+    """Up to when the figures tell, and how long the event that was heard last was under way."""
 
     as_of: datetime | None
     lag_s: float | None
@@ -233,12 +233,14 @@ async def now(session: ReadSession, today: date) -> Now:
 
 
 async def freshness(session: ReadSession) -> Freshness:
-    columns = (RawEvent.occurred_at, RawEvent.sent_at, RawEvent.received_at)
+    # Not the last event's own time: the end of a day, for instance, is said after work of the next one.
+    as_of = await session.scalar(select(func.max(RawEvent.occurred_at)))
+    columns = (RawEvent.sent_at, RawEvent.received_at)
     last = (await session.execute(select(*columns).order_by(RawEvent.seq.desc()).limit(1))).one_or_none()
     if last is None:
         return Freshness(None, None)
     # Two machines' clocks may differ by more than the way took.
-    return Freshness(last.occurred_at, max(0.0, (last.received_at - last.sent_at).total_seconds()))
+    return Freshness(as_of, max(0.0, (last.received_at - last.sent_at).total_seconds()))
 
 
 async def top_tasks(session: ReadSession, period: Period) -> TopTasks:

@@ -52,6 +52,7 @@ def _raw_log() -> None:
         sa.UniqueConstraint("event_id", name="uq_raw_events_event_id"),
     )
     op.create_index("ix_raw_events_topic", "raw_events", ["topic", "name", "occurred_at"])
+    op.create_index("ix_raw_events_occurred_at", "raw_events", ["occurred_at"])
     append_only("raw_events")
     grant("raw_events", "SELECT, INSERT")
 

@@ -1,6 +1,6 @@
 from datetime import date, timedelta
 
-from analytics import queries
+from analytics import events, queries
 from analytics.domain import Period
 from tests.analytics import facts
 from tests.analytics.facts import MONDAY, created, day_result, fee, guid, hear, payout, reward
@@ -90,8 +90,13 @@ class TestNow:
         assert (now.accounts_below_zero, now.accounts_total, now.debts_cents) == (1, 3, 1_500)
         assert (now.assigned_count, now.completed_count) == (2, 2)
 
-    async def test_freshness_is_that_of_the_last_event(self, analytics: Service) -> None:
+    async def test_figures_are_as_of_the_latest_event(self, analytics: Service) -> None:
+        """An event that happened earlier and is heard later does not turn the clock back."""
         await hear(analytics, fee(11, 1_500))
+        before = facts.NOON - timedelta(hours=1)
+        await hear(
+            analytics, facts.heard(events.TaskAssigned, number=12, key=guid(1), at=before, task_id=guid(1))
+        )
         async with analytics.reading() as session:
             fresh = await queries.freshness(session)
         assert fresh.as_of == facts.NOON
