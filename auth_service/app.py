@@ -63,6 +63,14 @@ async def stand_up(app: FastAPI, runtime: Runtime) -> AsyncIterator[None]:
         await ensure_keys(session, secret_key)
         await upsert_clients(session, settings)
     first_admin = asyncio.create_task(_ensure_first_admin(runtime, settings, passwords))
+
+    async def somebody_can_sign_in() -> str | None:
+        if not first_admin.done():
+            return "the first administrator is not made yet"
+        error = first_admin.exception()
+        return None if error is None else f"the first administrator could not be made: {error!r}"
+
+    runtime.readiness = [*runtime.readiness, somebody_can_sign_in]
     try:
         yield
     finally:

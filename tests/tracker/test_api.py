@@ -17,6 +17,8 @@ from tests.support.web import Web
 from tests.tracker.makers import a_person, a_task, people, run_to_the_end
 
 PROBLEM = "application/problem+json"
+UNKNOWN = "01990000-0000-7000-8000-000000000000"
+"""A task that never was."""
 
 
 @dataclass
@@ -242,9 +244,9 @@ class TestBadInput:
     @pytest.mark.parametrize(
         ("method", "path", "status", "code"),
         [
-            ("GET", f"/api/v1/tasks/{uuid4()}", 404, "task_not_found"),
-            ("GET", f"/api/v1/tasks/{uuid4()}/history", 404, "task_not_found"),
-            ("POST", f"/api/v1/tasks/{uuid4()}/complete", 404, "task_not_found"),
+            ("GET", f"/api/v1/tasks/{UNKNOWN}", 404, "task_not_found"),
+            ("GET", f"/api/v1/tasks/{UNKNOWN}/history", 404, "task_not_found"),
+            ("POST", f"/api/v1/tasks/{UNKNOWN}/complete", 404, "task_not_found"),
             ("GET", "/api/v1/tasks/not-an-id", 422, None),
             ("GET", "/api/v1/tasks?limit=0", 422, None),
             ("GET", "/api/v1/tasks?limit=many", 422, None),
