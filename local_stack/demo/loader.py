@@ -1,9 +1,11 @@
 """Plays a story into a running exchange: the same calls as a click, at the business times of the story."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+import itertools
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from local_stack import clock
@@ -21,6 +23,7 @@ AT_ONCE = 12
 # Far enough past midnight for the day before to be due, and still the very beginning of the day.
 _EARLY = timedelta(seconds=10)
 _POLL_S = 0.05
+_FOLLOW_S = 0.2
 # Years of days without work take billing a moment to close.
 _CLOSE_WITHIN_S = 600
 
@@ -35,7 +38,6 @@ class Loaded:
     tasks: int = 0
     completed: int = 0
     days: int = 0
-    skipped: list[str] = field(default_factory=list)
 
 
 async def load(home: Home, state: State, story: Story, advance: Advance, *, password: bool) -> Loaded:
@@ -80,6 +82,10 @@ class _Loader:
         self._gate = asyncio.Semaphore(AT_ONCE)
         self._login_of: dict[str, str] = {}
         self._tasks: dict[int, dict[str, Any]] = {}
+        self._last_of: dict[int, asyncio.Task[None]] = {}
+        self._open: dict[date, int] = {}
+        """Days that the clock has not passed, in order, each with its calls under way."""
+        self._finished = asyncio.Event()
         self._stale: set[int] = set()
         """Works whose assignee may have changed since we were told."""
         self.loaded = Loaded()
@@ -108,15 +114,24 @@ class _Loader:
         self._advance(1, "people")
 
     async def play(self) -> None:
-        day = None
-        for stretch in stretches(self._story, self._zone):
-            if stretch.day != day:
-                # Nothing of the day before may still be under way when it becomes due to be closed.
-                await self._delivery.complete()
-                clock.move_to(self._home, clock.start_of(stretch.day, self._zone) + _EARLY)
-                day = stretch.day
-                self.loaded.days += 1
-            await self._play_stretch(stretch)
+        """Do everything in the order of the story, as fast as the exchange takes it.
+
+        Business time of a call travels with the call, so days need not wait for each other. The clock, by
+        which days are closed, follows behind: it passes a midnight when all of that day has been done and
+        delivered.
+        """
+        following = asyncio.create_task(self._let_clock_follow())
+        try:
+            async with _unwrapped(), asyncio.TaskGroup() as group:
+                for stretch in stretches(self._story, self._zone):
+                    self._begin(stretch.day)
+                    await self._play_stretch(stretch, group)
+            self._finished.set()
+            await following
+            # The last day may lie years back: it must be whole before the present begins again.
+            await self._delivery.complete()
+        finally:
+            following.cancel()
 
     async def finish(self) -> None:
         """Business time is the present again: wait for the last night to be over."""
@@ -126,25 +141,60 @@ class _Loader:
         if first < today:
             await closed_and_reported(self._client, today - timedelta(days=1), _CLOSE_WITHIN_S)
 
-    async def _play_stretch(self, stretch: Stretch) -> None:
-        created = set(stretch.created)
-        done = set(stretch.done)
-        # One task's facts follow each other, different tasks run side by side.
-        await _all(
-            [
-                self._one_task(number, create=number in created, complete=number in done)
-                for number in sorted(created | done)
-            ]
-        )
+    async def _play_stretch(self, stretch: Stretch, group: asyncio.TaskGroup) -> None:
+        jobs = [(number, self._create) for number in stretch.created]
+        jobs += [(number, self._complete) for number in stretch.done]
+        for number, work in jobs:
+            await self._gate.acquire()
+            # One task's facts follow each other, different tasks run side by side.
+            before = self._last_of.get(number)
+            self._open[stretch.day] += 1
+            job = group.create_task(self._in_turn(number, work, before, stretch.day))
+            self._last_of[number] = job
         if stretch.distribution is not None:
+            await asyncio.gather(*self._last_of.values())
             await self._distribute(stretch.distribution)
 
-    async def _one_task(self, number: int, *, create: bool, complete: bool) -> None:
-        async with self._gate:
-            if create:
-                await self._create(number)
-            if complete and number in self._tasks:
-                await self._complete(number)
+    async def _in_turn(
+        self,
+        number: int,
+        work: Callable[[int], Coroutine[Any, Any, None]],
+        before: asyncio.Task[None] | None,
+        day: date,
+    ) -> None:
+        try:
+            if before is not None:
+                await asyncio.wait([before])
+            await work(number)
+        finally:
+            self._open[day] -= 1
+            self._gate.release()
+
+    def _begin(self, day: date) -> None:
+        if day not in self._open:
+            self._open[day] = 0
+            self.loaded.days += 1
+
+    async def _let_clock_follow(self) -> None:
+        while True:
+            finished = self._finished.is_set()
+            # The latest day may still get more work, as long as the story goes on.
+            begun = list(self._open)[:-1]
+            done = list(itertools.takewhile(lambda day: self._open[day] == 0, begun))
+            if done:
+                # Whatever these days said was said before this call, which waits for its effect.
+                await self._delivery.complete()
+                await self._move_clock(clock.start_of(done[-1] + timedelta(days=1), self._zone) + _EARLY)
+                for day in done:
+                    del self._open[day]
+            if finished:
+                return
+            await asyncio.sleep(_FOLLOW_S)
+
+    async def _move_clock(self, moment: datetime) -> None:
+        """Never back: a day that may be closed by now must not begin again."""
+        if moment > clock.business_now(self._home):
+            clock.move_to(self._home, moment)
 
     async def _create(self, number: int) -> None:
         work = self._story.works[number]
@@ -172,7 +222,8 @@ class _Loader:
 
     async def _distribute(self, moment: datetime) -> None:
         # The run is the worker's: it lives by the clock, not by the header of the press.
-        clock.move_to(self._home, moment)
+        await self._delivery.complete()
+        await self._move_clock(moment)
         run = await self._client.post("manager", "/tracker/api/v1/distributions", at=moment)
         while run["status"] == "running":
             await asyncio.sleep(_POLL_S)
@@ -182,11 +233,17 @@ class _Loader:
 
 
 async def _all(jobs: Iterable[Coroutine[Any, Any, None]]) -> None:
-    """Run the jobs side by side. The first failure ends all and is raised as it is."""
+    """Run the jobs side by side. The first failure ends all."""
+    async with _unwrapped(), asyncio.TaskGroup() as group:
+        for job in jobs:
+            group.create_task(job)
+
+
+@asynccontextmanager
+async def _unwrapped() -> AsyncIterator[None]:
+    """A group's first failure is raised as it is: it has something to tell a person."""
     try:
-        async with asyncio.TaskGroup() as group:
-            for job in jobs:
-                group.create_task(job)
+        yield
     except BaseExceptionGroup as failures:
         raise failures.exceptions[0] from None
 
