@@ -6,17 +6,12 @@ from typing import Annotated
 
 import typer
 
-from analytics import app, commands, worker
+from analytics import commands
 from analytics.settings import AnalyticsSettings
 from service_kit.command_line import service_commands
 from service_kit.database import Database
 
-
-def _settings() -> AnalyticsSettings:
-    return AnalyticsSettings()
-
-
-run = service_commands("analytics", _settings, app.create, worker.run)
+run = service_commands("analytics", AnalyticsSettings)
 
 
 @run.command("rebuild")
@@ -24,7 +19,7 @@ def rebuild(
     *, swap: Annotated[bool, typer.Option("--swap", help="Put the rebuilt views in place.")] = False
 ) -> None:
     """Fold the raw log into new views and say what differs from the live ones; exit code 1 if any."""
-    rebuilt = asyncio.run(_rebuild(_settings(), swap=swap))
+    rebuilt = asyncio.run(_rebuild(AnalyticsSettings(), swap=swap))
     typer.echo(f"{rebuilt.events} events folded")
     for view, count in rebuilt.rows.items():
         typer.echo(f"{view}: {count} rows")

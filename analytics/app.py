@@ -7,7 +7,7 @@ from analytics.settings import AnalyticsSettings
 from service_kit.web import create_app
 
 
-def create(settings: AnalyticsSettings) -> FastAPI:
+def web(settings: AnalyticsSettings) -> FastAPI:
     return create_app(
         settings, title="aTES analytics", package="analytics", routers=[pages.router, api.router]
     )

@@ -5,5 +5,5 @@ from analytics.settings import AnalyticsSettings
 from service_kit.streaming import run_worker
 
 
-def run(settings: AnalyticsSettings, *, metrics_port: int) -> None:
-    run_worker(settings, metrics_port=metrics_port, router=router)
+def work(settings: AnalyticsSettings, *, metrics_port: int, host: str) -> None:
+    run_worker(settings, metrics_port=metrics_port, host=host, router=router)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import typer
-from fastapi import FastAPI
 
 from auth_service.commands.accounts import AccountChanges, change_account, create_account
 from auth_service.commands.keys import rotate_keys
@@ -27,9 +26,8 @@ from service_kit.command_line import service_commands
 from service_kit.context import Context
 from service_kit.database import Database, ReadSession, Session
 from service_kit.errors import ServiceError
-from service_kit.identity import Role
+from service_kit.roles import Role
 from service_kit.schema_client import SchemaClient
-from service_kit.settings import ServiceSettings
 from service_kit.text import message as _
 
 REGISTRY_ANSWERS_WITHIN_S = 20
@@ -37,20 +35,7 @@ LOCAL_CLIENT = "local-command-line"
 LOCAL_SCOPE = "openid profile email"
 
 
-def _web(settings: ServiceSettings) -> FastAPI:
-    # Imported when asked for: `token` and its like, typed often, need neither web framework nor broker.
-    from auth_service.app import web  # noqa: PLC0415
-
-    return web(settings)
-
-
-def _work(settings: ServiceSettings, *, metrics_port: int) -> None:
-    from auth_service.worker import work  # noqa: PLC0415
-
-    work(settings, metrics_port=metrics_port)
-
-
-commands = service_commands("auth_service", AuthSettings, _web, _work)
+commands = service_commands("auth_service", AuthSettings)
 
 
 @dataclass(frozen=True)

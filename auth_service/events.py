@@ -4,7 +4,7 @@ from datetime import datetime
 from uuid import UUID
 
 from service_kit.events import Event
-from service_kit.identity import Role
+from service_kit.roles import Role
 
 TOPIC = "auth.accounts"
 

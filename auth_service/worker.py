@@ -31,7 +31,7 @@ async def post_logout_token(address: str, token: str) -> bool:
     return answer.is_success
 
 
-def work(settings: ServiceSettings, *, metrics_port: int) -> None:
+def work(settings: ServiceSettings, *, metrics_port: int, host: str) -> None:
     """Run until told to stop."""
     if not isinstance(settings, AuthSettings):
         raise TypeError(f"{type(settings).__name__} are not the settings of auth_service")
@@ -51,4 +51,4 @@ def work(settings: ServiceSettings, *, metrics_port: int) -> None:
             await sign_in.forget_old_guesses(session)
 
     timetable = [Every(5, tell_clients, sessions.NOTICES_CHANNEL), Every(HOUR_S, upkeep)]
-    run_worker(settings, metrics_port=metrics_port, says=SAYS, timetable=timetable)
+    run_worker(settings, metrics_port=metrics_port, host=host, says=SAYS, timetable=timetable)

@@ -5,13 +5,11 @@ import asyncio
 import typer
 
 from billing import queries
-from billing.app import web
 from billing.settings import BillingSettings
-from billing.worker import work
 from service_kit.command_line import service_commands
 from service_kit.database import Database
 
-commands = service_commands("billing", BillingSettings, web, work)
+commands = service_commands("billing", BillingSettings)
 
 
 @commands.command()

@@ -73,7 +73,7 @@ class DayKeeper:
                 log.info("letters_written", count=written)
 
 
-def work(settings: BillingSettings, *, metrics_port: int) -> None:
+def work(settings: BillingSettings, *, metrics_port: int, host: str) -> None:
     """Run until told to stop."""
     # Letters speak the languages of the pages.
     add_catalogues("billing")
@@ -82,4 +82,4 @@ def work(settings: BillingSettings, *, metrics_port: int) -> None:
         Every(settings.tick_s, keeper.close_days),
         Every(settings.tick_s, keeper.write_letters),
     ]
-    run_worker(settings, metrics_port=metrics_port, says=SAYS, router=router, timetable=timetable)
+    run_worker(settings, metrics_port=metrics_port, host=host, says=SAYS, router=router, timetable=timetable)

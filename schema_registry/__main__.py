@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from schema_registry.app import web
 from schema_registry.domain.checks import problems, seal
 from schema_registry.domain.contracts import ContractError, read_contracts
 from schema_registry.domain.event_map import event_map
@@ -17,7 +16,7 @@ ROOT = OWN_SCHEMAS.parent.parent
 SAMPLES = ROOT / "tests" / "contracts" / "samples"
 EVENT_MAP = ROOT / "docs" / "events.md"
 
-commands = service_commands("schema_registry", RegistrySettings, web)
+commands = service_commands("schema_registry", RegistrySettings, has_worker=False)
 
 Schemas = Annotated[Path, typer.Option(help="Folder of the contract files.")]
 

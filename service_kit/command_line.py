@@ -2,12 +2,11 @@
 
 import sys
 from collections.abc import Callable
+from pkgutil import resolve_name
 from typing import Annotated
 
 import structlog
 import typer
-import uvicorn
-from fastapi import FastAPI
 
 from service_kit import telemetry
 from service_kit.settings import ServiceSettings
@@ -16,14 +15,13 @@ log = structlog.get_logger()
 
 
 def service_commands(
-    package: str,
-    settings: Callable[[], ServiceSettings],
-    web: Callable[..., FastAPI],
-    worker: Callable[..., None] | None = None,
+    package: str, settings: Callable[[], ServiceSettings], *, has_worker: bool = True
 ) -> typer.Typer:
     """A command line with the kit's commands; a service adds its own to what is returned.
 
-    `web(settings)` answers the ASGI app; `worker(settings, metrics_port=...)` runs until it is stopped.
+    The composition roots are found by their names, and imported only by the command that runs them: a web
+    process never loads Faust, a worker never loads the web framework. `<package>.app:web(settings)` answers
+    the ASGI app; `<package>.worker:work(settings, metrics_port=..., host=...)` runs until it is stopped.
     """
     commands = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -33,12 +31,13 @@ def service_commands(
         host: Annotated[str, typer.Option(help="Address to bind.")] = "127.0.0.1",
     ) -> None:
         """Answer HTTP requests."""
+        import uvicorn  # noqa: PLC0415  as above
+
         found = settings()
         telemetry.configure_logging(found.name, "web", found.log_level)
         telemetry.configure_tracing(f"{found.name}-web", found.otlp_endpoint)
-        app = web(found)
         uvicorn.run(
-            app,
+            resolve_name(f"{package}.app:web")(found),
             host=host,
             port=port,
             log_config=None,
@@ -49,18 +48,18 @@ def service_commands(
             timeout_graceful_shutdown=5,
         )
 
-    if worker is not None:
-        run = worker
+    if has_worker:
 
         @commands.command("worker")
         def run_worker(
             metrics_port: Annotated[int, typer.Option(help="Port of /health and /metrics.")],
+            host: Annotated[str, typer.Option(help="Address to bind.")] = "127.0.0.1",
         ) -> None:
             """Relay the outbox, consume events, keep the timetable."""
             found = settings()
             telemetry.configure_logging(found.name, "worker", found.log_level)
             telemetry.configure_tracing(f"{found.name}-worker", found.otlp_endpoint)
-            run(found, metrics_port=metrics_port)
+            resolve_name(f"{package}.worker:work")(found, metrics_port=metrics_port, host=host)
 
     @commands.command("migrate")
     def migrate(

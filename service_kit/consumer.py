@@ -79,6 +79,7 @@ class BatchConsumer:
         self._instance = instance
         self._consumer: AIOKafkaConsumer | None = None
         self._dead_in_a_row = 0
+        self._in_hand = 0
         self.stopped_because: str | None = None
         self.progress_at = time.time()
         """When a batch was last committed, or the topics were last seen to be empty."""
@@ -110,7 +111,9 @@ class BatchConsumer:
                         self.progress_at = time.time()
                     continue
                 records = [record for partition in batches.values() for record in partition]
+                self._in_hand = len(records)
                 await self._handle(records)
+                self._in_hand = 0
                 await self._commit(consumer, batches)
                 self.progress_at = time.time()
                 telemetry.CONSUMER_PROGRESS.set(self.progress_at)
@@ -126,7 +129,7 @@ class BatchConsumer:
         """Events in our partitions that were not handled yet; None before the broker has told."""
         if self._consumer is None:
             return None
-        total = 0
+        total = self._in_hand
         for partition in self._consumer.assignment():
             behind = _behind(self._consumer, partition)
             if behind is None:

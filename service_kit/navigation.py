@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from service_kit.identity.people import CurrentUser, Role
+from service_kit.roles import CurrentUser, Role
 from service_kit.text import message as _
 
 

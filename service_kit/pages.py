@@ -20,9 +20,9 @@ from markupsafe import Markup
 from starlette.responses import HTMLResponse, Response
 
 from service_kit.assets import asset
-from service_kit.identity.people import CurrentUser, Role
 from service_kit.money import format_cents, format_number
 from service_kit.navigation import navigation
+from service_kit.roles import CurrentUser, Role
 from service_kit.serving.runtime import own_path, public_path, runtime_of
 from service_kit.settings import ServiceSettings
 from service_kit.text import (

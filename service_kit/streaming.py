@@ -91,6 +91,7 @@ class _Worker:
     router: EventRouter
     says: Sequence[type[Event]]
     timetable: Sequence[Every]
+    host: str
     metrics_port: int
     context: WorkerContext = field(init=False)
     relay: Relay = field(init=False)
@@ -151,13 +152,14 @@ def run_worker(
     settings: ServiceSettings,
     *,
     metrics_port: int,
+    host: str = "127.0.0.1",
     says: Sequence[type[Event]] = (),
     router: EventRouter | None = None,
     timetable: Sequence[Every] = (),
 ) -> None:
     """Run a service's worker process until it is told to stop. Ends with a non-zero code on trouble."""
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-    worker = _Worker(settings, router or EventRouter(), says, timetable, metrics_port)
+    worker = _Worker(settings, router or EventRouter(), says, timetable, host, metrics_port)
     # Faust wants the broker at its start; while there is none, wait here instead of crashing in a circle.
     topics = worker.topics_said | worker.router.topics | {worker.probe_topic}
     asyncio.run(_answering_health(worker, declare_topics(settings, topics)))
@@ -357,7 +359,7 @@ def _health_app(worker: _Worker, *, waiting_for_broker: bool) -> Starlette:
 async def _serve_health(worker: _Worker, *, waiting_for_broker: bool = False) -> None:
     config = uvicorn.Config(
         _health_app(worker, waiting_for_broker=waiting_for_broker),
-        host="127.0.0.1",
+        host=worker.host,
         port=worker.metrics_port,
         log_config=None,
         access_log=False,

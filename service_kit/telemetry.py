@@ -9,7 +9,6 @@ from typing import Any
 import orjson
 import structlog
 from opentelemetry import propagate, trace
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
@@ -118,6 +117,9 @@ def configure_tracing(service: str, endpoint: str | None) -> None:
     """Record spans; export them only when an endpoint is set."""
     provider = TracerProvider(resource=Resource.create({"service.name": service}))
     if endpoint:
+        # The exporter is heavy to load, and most processes have nobody to send to.
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
+
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint)))
     trace.set_tracer_provider(provider)
 

@@ -18,10 +18,10 @@ from service_kit.context import Context
 from service_kit.database import Database
 from service_kit.errors import NotFound
 from service_kit.events import Event
-from service_kit.identity.people import CurrentUser
 from service_kit.identity.signin import SignIn, sign_in_routes
 from service_kit.identity.tokens import PublishedKeys, Verifier, fetch_over_http
 from service_kit.pages import Pages
+from service_kit.roles import CurrentUser
 from service_kit.schema_client import SchemaClient
 from service_kit.serving.failures import field_errors, handle_failures
 from service_kit.serving.frame import LOCALE_COOKIE, Frame

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import structlog
@@ -26,14 +27,23 @@ def plain_logs() -> None:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    with engines.postgres(tmp_path_factory.mktemp("postgres")) as server:
+def run_folder() -> Iterator[Path]:
+    """A folder for what runs as long as the session; pytest clears those of its own for later sessions."""
+    with TemporaryDirectory(prefix="ates-tests-", ignore_cleanup_errors=True) as folder:
+        # PostgreSQL runs as somebody else when we are root.
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def postgres(run_folder: Path) -> Iterator[Postgres]:
+    with engines.postgres(run_folder) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
-    with engines.kafka(tmp_path_factory.mktemp("kafka")) as broker:
+def kafka(run_folder: Path) -> Iterator[Kafka]:
+    with engines.kafka(run_folder) as broker:
         yield broker
 
 

@@ -12,9 +12,9 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from service_kit.context import clock
 from service_kit.database import Session, notify_after_commit
-from service_kit.identity import CurrentUser
 from service_kit.ids import new_id
 from service_kit.outbox import Outgoing, publish, publish_many
+from service_kit.roles import CurrentUser
 from service_kit.telemetry import correlation_id
 from tracker import domain
 from tracker.domain import AccountFact, AssignReason, DistributionStatus, HistoryKind, Status

@@ -12,7 +12,7 @@ from tracker.settings import TrackerSettings
 log = structlog.get_logger()
 
 
-def work(settings: ServiceSettings, *, metrics_port: int) -> None:
+def work(settings: ServiceSettings, *, metrics_port: int, host: str) -> None:
     """Run until told to stop."""
     assert isinstance(settings, TrackerSettings)  # noqa: S101  narrows the type for mypy
     chunk = settings.distribution_chunk
@@ -28,4 +28,4 @@ def work(settings: ServiceSettings, *, metrics_port: int) -> None:
                 log.info("distribution_done", distribution_id=str(run.id), tasks_assigned=run.tasks_assigned)
 
     timetable = [Every(settings.distribution_poll_s, distribute, commands.DISTRIBUTIONS_CHANNEL)]
-    run_worker(settings, metrics_port=metrics_port, says=SAYS, router=router, timetable=timetable)
+    run_worker(settings, metrics_port=metrics_port, host=host, says=SAYS, router=router, timetable=timetable)

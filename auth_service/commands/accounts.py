@@ -24,9 +24,9 @@ from auth_service.events import AccountBlocked, AccountCreated, AccountRoleChang
 from auth_service.models import Account
 from service_kit.context import clock
 from service_kit.database import Session, lock_key
-from service_kit.identity import Role
 from service_kit.ids import new_id
 from service_kit.outbox import publish
+from service_kit.roles import Role
 from service_kit.text import message as _
 
 

@@ -5,7 +5,7 @@ import unicodedata
 from zoneinfo import ZoneInfo, available_timezones
 
 from service_kit.errors import Conflict, Forbidden, Invalid, NotFound
-from service_kit.identity import Role
+from service_kit.roles import Role
 from service_kit.text import LOCALES
 from service_kit.text import message as _
 

@@ -12,7 +12,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from auth_service.domain.keys import ACCESS_TOKENS, ID_TOKENS
-from service_kit.identity import Role
+from service_kit.roles import Role
 
 TOKEN_TYPE = "at+jwt"  # noqa: S105  a media type
 SERVICE_SUBJECT = "client:"

@@ -8,7 +8,7 @@ from sqlalchemy import or_, select
 from auth_service.domain.accounts import AccountNotFound
 from auth_service.models import Account
 from service_kit.database import ReadSession
-from service_kit.identity import Role
+from service_kit.roles import Role
 from service_kit.text import message as _
 
 

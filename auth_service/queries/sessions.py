@@ -9,7 +9,7 @@ from auth_service.domain.tokens import Subject, digest
 from auth_service.models import Account, SignOnSession
 from auth_service.settings import AuthSettings
 from service_kit.database import ReadSession
-from service_kit.identity import Role
+from service_kit.roles import Role
 
 
 async def signed_in(session: ReadSession, settings: AuthSettings, secret: str) -> Subject | None:

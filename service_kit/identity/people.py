@@ -1,59 +1,19 @@
-"""Who acts: roles, the person behind a request, and what a role may do."""
+"""Who acts in a request, and what a role may do."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Annotated
-from uuid import UUID
 
 from fastapi import Depends, Request
 from fastapi.params import Depends as Dependency
 from fastapi.security import HTTPBearer
 
 from service_kit.errors import Forbidden, Unauthenticated
+from service_kit.roles import CurrentUser, Role
 from service_kit.serving.runtime import is_api, runtime_of
 from service_kit.text import message as _
 from service_kit.text import use_locale
 
 ANTI_FORGERY_HEADER = "X-Requested-With"
-
-
-class Role(StrEnum):
-    """What somebody is in the exchange. The values travel in tokens and events."""
-
-    WORKER = "worker"
-    MANAGER = "manager"
-    ACCOUNTANT = "accountant"
-    ADMIN = "admin"
-    CLIENT = "client"
-
-    @property
-    def label(self) -> str:
-        return _LABELS[self]
-
-
-_LABELS = {
-    Role.WORKER: _("Worker"),
-    Role.MANAGER: _("Manager"),
-    Role.ACCOUNTANT: _("Accountant"),
-    Role.ADMIN: _("Administrator"),
-    Role.CLIENT: _("Client"),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class CurrentUser:
-    """The person behind a request. Tokens carry no name; only the sign-in tells one."""
-
-    guid: UUID
-    role: Role
-    name: str | None = None
-    locale: str | None = None
-    """What the account prefers; None when the caller's own header decides."""
-    session_id: str | None = None
-
-    def is_any(self, *roles: Role) -> bool:
-        return self.role in roles
 
 
 class WrongRole(Forbidden):

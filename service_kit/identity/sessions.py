@@ -30,7 +30,7 @@ from sqlalchemy import (
 )
 
 from service_kit.database import ReadSession, Session, kit_metadata
-from service_kit.identity.people import CurrentUser, Role
+from service_kit.roles import CurrentUser, Role
 
 ID_BYTES = 32
 

@@ -17,11 +17,11 @@ from fastapi import Form, Query, Request, Response
 from starlette.responses import RedirectResponse
 
 from service_kit.errors import Malformed, ServiceError, Unauthenticated
-from service_kit.identity.people import CurrentUser
 from service_kit.identity.provider import GrantRefused, Provider
 from service_kit.identity.renewal import Renewal
 from service_kit.identity.sessions import Sealer, Sessions, WebSession, hash_of, new_secret
 from service_kit.identity.tokens import InvalidToken
+from service_kit.roles import CurrentUser
 from service_kit.serving.runtime import Runtime
 from service_kit.serving.transactions import ServiceRouter
 from service_kit.text import message as _

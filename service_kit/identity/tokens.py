@@ -17,7 +17,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from service_kit.errors import Unauthenticated, Unavailable
-from service_kit.identity.people import CurrentUser, Role
+from service_kit.roles import CurrentUser, Role
 from service_kit.text import message as _
 
 log = structlog.get_logger()

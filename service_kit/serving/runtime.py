@@ -13,9 +13,9 @@ from service_kit.schema_client import SchemaClient
 from service_kit.settings import ServiceSettings
 
 if TYPE_CHECKING:
-    from service_kit.identity.people import CurrentUser
     from service_kit.identity.tokens import Verifier
     from service_kit.pages import Pages
+    from service_kit.roles import CurrentUser
 
 
 ReadinessCheck = Callable[[], Awaitable[str | None]]

@@ -3,20 +3,13 @@
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = (
-    "service_kit",
-    "auth_service",
-    "tracker",
-    "billing",
-    "analytics",
-    "schema_registry",
-    "local_stack",
-)
+RULES = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
 
 VIOLATIONS = {
     "a service imports another": ("billing/domain", "import tracker.domain", "never import each other"),
@@ -40,7 +33,7 @@ def lint(folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [Path(sys.executable).with_name("lint-imports"), "--no-cache"],
         cwd=folder,
-        env={"PYTHONPATH": str(folder), "PATH": "/usr/bin:/bin"},
+        env={"PYTHONPATH": str(folder), "PATH": "/usr/bin:/bin", "COLUMNS": "200"},
         capture_output=True,
         text=True,
         check=False,
@@ -51,7 +44,7 @@ def lint(folder: Path) -> subprocess.CompletedProcess[str]:
 def copy(tmp_path: Path) -> Path:
     """The project's packages and rules, to be spoilt."""
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    for package in PACKAGES:
+    for package in RULES["root_packages"]:
         ignored = shutil.ignore_patterns("__pycache__", "static", "schemas", "locale")
         shutil.copytree(ROOT / package, tmp_path / package, ignore=ignored)
     return tmp_path

@@ -23,8 +23,8 @@ VICTIMS = ("tracker-worker", "billing-worker", "kafka", "analytics-worker", "aut
 
 
 @pytest.fixture
-async def exchange(tmp_path: Path) -> AsyncIterator[Exchange]:
-    running = Exchange(tmp_path / "home")
+async def exchange(run_folder: Path) -> AsyncIterator[Exchange]:
+    running = Exchange(run_folder / "stormy")
     running.up("--no-demo")
     try:
         yield running

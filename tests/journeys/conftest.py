@@ -20,12 +20,12 @@ expect.set_options(timeout=15_000)
 
 
 @pytest.fixture(scope="session")
-def exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
+def exchange(run_folder: Path) -> Iterator[Exchange]:
     # Whoever writes a journey wants it to try again and again on an exchange that is already up.
     if home := os.environ.get("ATES_JOURNEY_HOME"):
         yield Exchange(Path(home))
         return
-    running = Exchange(tmp_path_factory.mktemp("exchange"))
+    running = Exchange(run_folder / "exchange")
     running.up()
     yield running
     running.ates("down")

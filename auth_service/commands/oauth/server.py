@@ -18,8 +18,8 @@ from auth_service.domain.keys import ACCESS_TOKENS, KeyRing
 from auth_service.domain.tokens import SERVICE_SUBJECT, Subject, digest, new_secret, person_claims
 from auth_service.models import Account, OAuthClient, RefreshToken, SignOnSession, TokenFamily
 from auth_service.settings import AuthSettings
-from service_kit.identity import Role
 from service_kit.ids import new_id
+from service_kit.roles import Role
 
 SCOPES = ("openid", "profile", "email")
 NO_STORE = (("Cache-Control", "no-store"), ("Pragma", "no-cache"))
