@@ -51,5 +51,5 @@ def views() -> Callable[[ReadSession], Any]:
 async def web(analytics: Service) -> AsyncIterator[Web]:
     settings = analytics.settings
     assert isinstance(settings, AnalyticsSettings)
-    async with web_process(analytics, app.create(settings)) as process:
+    async with web_process(analytics, app.web(settings)) as process:
         yield process
