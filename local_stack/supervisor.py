@@ -79,18 +79,17 @@ class Supervisor:
 
     async def _start(self) -> None:
         self._step("PostgreSQL and Kafka")
-        # The databases are made and migrated while Kafka still starts; only the services need both.
-        async with asyncio.TaskGroup() as both:
-            both.create_task(self._start_kafka())
-            both.create_task(self._start_databases())
-        self._step("services")
-        async with asyncio.TaskGroup() as all_others:
+        async with asyncio.TaskGroup() as together:
+            # Kafka takes longest; the services load meanwhile, and their workers wait for it by themselves.
+            together.create_task(self._start_kafka())
+            await self._start_databases()
+            self._step("services")
             # The registry is the first of them. The others ask it for the numbers of their schemas, again and
             # again until it answers, and are ready only then.
             for service in SERVICES:
                 for kept in self._processes(service):
-                    all_others.create_task(kept.start())
-            all_others.create_task(self._gateway().start())
+                    together.create_task(kept.start())
+            together.create_task(self._gateway().start())
         self._state.phase = "ready"
         self._step("")
 
