@@ -23,6 +23,7 @@ AT_ONCE = 12
 # Far enough past midnight for the day before to be due, and still the very beginning of the day.
 _EARLY = timedelta(seconds=10)
 _POLL_S = 0.05
+_NIGHTLY_DAYS_MAX = 40
 _FOLLOW_S = 0.2
 # Years of days without work take billing a moment to close.
 _CLOSE_WITHIN_S = 600
@@ -118,12 +119,16 @@ class _Loader:
 
         Business time of a call travels with the call, so days need not wait for each other. The clock, by
         which days are closed, follows behind: it passes a midnight when all of that day has been done and
-        delivered.
+        delivered. A story of few days waits for each night, so that every account's entries and payouts stand
+        in the order of the days.
         """
+        nightly = len({stretch.day for stretch in stretches(self._story, self._zone)}) <= _NIGHTLY_DAYS_MAX
         following = asyncio.create_task(self._let_clock_follow())
         try:
             async with _unwrapped(), asyncio.TaskGroup() as group:
                 for stretch in stretches(self._story, self._zone):
+                    if nightly and self._open and stretch.day not in self._open:
+                        await self._end_day(max(self._open))
                     self._begin(stretch.day)
                     await self._play_stretch(stretch, group)
             self._finished.set()
@@ -169,6 +174,12 @@ class _Loader:
         finally:
             self._open[day] -= 1
             self._gate.release()
+
+    async def _end_day(self, day: date) -> None:
+        await asyncio.gather(*self._last_of.values())
+        await self._delivery.complete()
+        await self._move_clock(clock.start_of(day + timedelta(days=1), self._zone) + _EARLY)
+        await closed_and_reported(self._client, day, _CLOSE_WITHIN_S)
 
     def _begin(self, day: date) -> None:
         if day not in self._open:

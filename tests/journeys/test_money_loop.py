@@ -66,7 +66,7 @@ async def test_no_page_is_wider_than_a_phone(signed_in: SignIn, login: str, path
 async def test_a_manager_creates_a_task_and_distributes_what_is_open(signed_in: SignIn) -> None:
     async with signed_in("manager") as page:
         await page.goto("/tracker/tasks/new")
-        await page.get_by_label("Title").fill("Feed the journey's parrot")
+        await page.get_by_label("What is to be done?").fill("Feed the journey's parrot")
         await page.get_by_role("button", name="Create task").click()
         await expect(page.locator("main")).to_contain_text("Feed the journey's parrot")
         await picture(page, "created")
