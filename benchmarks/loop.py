@@ -50,14 +50,20 @@ class Crowd:
         self._gateway = gateway
         self._logins = logins
         self._asked_at = -math.inf
+        self._asking = asyncio.Lock()
         self._headers: dict[str, dict[str, str]] = {}
         self.manager: dict[str, str] = {}
 
     async def refresh(self) -> None:
+        """Ask for new tokens when the old ones may end soon; whoever comes meanwhile waits for them."""
+        async with self._asking:
+            await self._refresh()
+
+    async def _refresh(self) -> None:
         if time.monotonic() - self._asked_at < TOKEN_LIFE_S:
             return
-        tokens = await asyncio.gather(*(asyncio.to_thread(ates, "token", login) for login in self._logins))
-        for login, token in zip(self._logins, tokens, strict=True):
+        for login in self._logins:
+            token = await asyncio.to_thread(ates, "token", login)
             headers = {"Authorization": f"Bearer {token.strip()}", "Accept": "application/json"}
             self._headers[guid_in(token.strip())] = headers
             if login == "manager":
