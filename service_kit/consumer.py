@@ -35,7 +35,8 @@ from service_kit.settings import ServiceSettings
 log = structlog.get_logger()
 
 BATCH = 500
-POLL_MS = 500
+POLL_MS = 250
+COMMIT_S = 0.25
 LONGEST_DELAY_S = 10.0
 DEAD_LETTERS_IN_A_ROW = 100
 """More than this without one good event between them is a fault of ours, not of the events."""
@@ -80,6 +81,8 @@ class BatchConsumer:
         self._consumer: AIOKafkaConsumer | None = None
         self._dead_in_a_row = 0
         self._in_hand = 0
+        self._uncommitted: dict[TopicPartition, int] = {}
+        self._committed_at = 0.0
         self.stopped_because: str | None = None
         self.progress_at = time.time()
         """When a batch was last committed, or the topics were last seen to be empty."""
@@ -104,19 +107,21 @@ class BatchConsumer:
         log.info("consumer_started", topics=sorted(self._router.topics))
         try:
             while True:
+                await asyncio.sleep(self._settings.consumer_linger_s)
                 batches = await consumer.getmany(timeout_ms=POLL_MS, max_records=BATCH)
                 self._measure(consumer)
-                if not batches:
-                    if self.lag() == 0:
-                        self.progress_at = time.time()
-                    continue
-                records = [record for partition in batches.values() for record in partition]
-                self._in_hand = len(records)
-                await self._handle(records)
-                self._in_hand = 0
-                await self._commit(consumer, batches)
-                self.progress_at = time.time()
-                telemetry.CONSUMER_PROGRESS.set(self.progress_at)
+                if batches:
+                    records = [record for partition in batches.values() for record in partition]
+                    self._in_hand = len(records)
+                    await self._handle(records)
+                    self._in_hand = 0
+                    for partition, handled in batches.items():
+                        self._uncommitted[partition] = handled[-1].offset + 1
+                    self.progress_at = time.time()
+                    telemetry.CONSUMER_PROGRESS.set(self.progress_at)
+                elif self.lag() == 0:
+                    self.progress_at = time.time()
+                await self._commit(consumer, at_once=not batches)
         except TooManyDeadLetters as error:
             self.stopped_because = str(error)
             log.critical("consumer_stopped", reason=str(error))
@@ -143,12 +148,18 @@ class BatchConsumer:
             if behind is not None:
                 telemetry.CONSUMER_LAG.labels(partition.topic, partition.partition).set(behind)
 
-    async def _commit(
-        self, consumer: AIOKafkaConsumer, batches: dict[TopicPartition, list[ConsumerRecord]]
-    ) -> None:
-        offsets = {partition: records[-1].offset + 1 for partition, records in batches.items()}
+    async def _commit(self, consumer: AIOKafkaConsumer, *, at_once: bool) -> None:
+        """Tell the broker how far we are, not oftener than needed: what is told late is only read twice."""
+        now = time.monotonic()
+        if not self._uncommitted or not (at_once or now - self._committed_at > COMMIT_S):
+            return
+        mine = consumer.assignment()
+        offsets = {partition: offset for partition, offset in self._uncommitted.items() if partition in mine}
+        self._uncommitted.clear()
+        self._committed_at = now
         try:
-            await consumer.commit(offsets)
+            if offsets:
+                await consumer.commit(offsets)
         except (CommitFailedError, RebalanceInProgressError, IllegalStateError) as error:
             # The partitions went to another process, which reads these events again and finds them handled.
             log.info("offsets_not_committed", error=type(error).__name__)

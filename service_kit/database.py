@@ -64,13 +64,21 @@ def notify_after_commit(session: Session, channel: str) -> None:
 class Database:
     """Engine and sessions of one process. `context` travels in `session.info` (see `service_kit.context`)."""
 
-    def __init__(self, url: str, *, pool_size: int = 10, context: object = None, name: str = "ates") -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        pool_size: int = 10,
+        context: object = None,
+        name: str = "ates",
+        pre_ping: bool = True,
+    ) -> None:
         self.url = async_url(url)
         self.engine: AsyncEngine = create_async_engine(
             self.url,
             pool_size=pool_size,
             max_overflow=pool_size,
-            pool_pre_ping=True,
+            pool_pre_ping=pre_ping,
             # Parameters may be secrets or personal; an error message is no place for them.
             hide_parameters=True,
             pool_timeout=10,

@@ -46,6 +46,9 @@ class ServiceSettings(BaseSettings):
     topic_framing: dict[str, Literal["confluent", "plain"]] = {}
     """Framing of the values by topic; a topic that is not named has the Confluent frame."""
 
+    consumer_linger_s: float = Field(default=0, ge=0)
+    """How long a consumer lets events gather before it takes a batch: fewer, larger transactions."""
+
     registry_url: str
     """Address of the schema registry's own port, without a path."""
 
