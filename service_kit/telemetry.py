@@ -2,7 +2,8 @@
 
 import logging
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
@@ -122,6 +123,21 @@ def configure_tracing(service: str, endpoint: str | None) -> None:
 
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint)))
     trace.set_tracer_provider(provider)
+
+
+@contextmanager
+def request_span(method: str, headers: Mapping[str, str]) -> Iterator[None]:
+    """The span of one request, as a child of the caller's when it sent a traceparent."""
+    parent = propagate.extract({"traceparent": headers.get("traceparent", "")})
+    with tracer.start_as_current_span(method, context=parent, kind=trace.SpanKind.SERVER):
+        yield
+
+
+def name_span(name: str, status: int) -> None:
+    """Name the running request's span by its route, which is known only after the request was routed."""
+    span = trace.get_current_span()
+    span.update_name(name)
+    span.set_attribute("http.response.status_code", status)
 
 
 def current_traceparent() -> str | None:

@@ -22,7 +22,7 @@ from service_kit.serving.failures import respond
 from service_kit.serving.runtime import own_path
 from service_kit.serving.transactions import SAFE_METHODS
 from service_kit.settings import ServiceSettings
-from service_kit.telemetry import REQUEST_SECONDS, REQUESTS, correlation_id
+from service_kit.telemetry import REQUEST_SECONDS, REQUESTS, correlation_id, name_span, request_span
 from service_kit.text import LOCALES, in_locale, preferred_locale
 from service_kit.text import message as _
 
@@ -103,10 +103,12 @@ class Frame:
             scope["method"] = "GET"
         try:
             with ExitStack() as stack:
+                stack.enter_context(request_span(method, request.headers))
                 self._let_pass(request, method)
                 if (moment := self._played_moment(request)) is not None:
                     stack.enter_context(business_moment(moment))
                 await self._app(scope, _counted(receive), send_framed)
+                name_span(f"{method} {_route_of(scope)}", status)
         except Exception as error:
             failure = _as_refusal(error, method, own_path(request))
             if status:
