@@ -23,7 +23,7 @@ import asyncpg
 import httpx2
 
 GOAL_P99_MS = 100.0
-POLL_S = 0.002
+POLL_S = 0.005
 TOKEN_LIFE_S = 200
 
 

@@ -114,7 +114,8 @@ class _Bell:
     """Coalesces wake-ups: while one NOTIFY is under way, all that ring meanwhile share the next one."""
 
     def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
+        # One round trip: a NOTIFY of its own needs no transaction around it.
+        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._pending: set[str] = set()
         self._task: asyncio.Task[None] | None = None
 
@@ -130,7 +131,6 @@ class _Bell:
                 async with self._engine.connect() as connection:
                     for channel in channels:
                         await connection.execute(text("select pg_notify(:c, '')"), {"c": channel})
-                    await connection.commit()
             except Exception as error:  # noqa: BLE001  the slow poll is the net under a lost wake-up
                 log.warning("wake_up_lost", channels=sorted(channels), error=type(error).__name__)
 
