@@ -19,12 +19,10 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, RebalanceInProgressError
 from opentelemetry import propagate, trace
 from pydantic import ValidationError
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from service_kit import telemetry
 from service_kit.consuming import EventRouter
-from service_kit.database import Database
+from service_kit.database import Database, will_pass
 from service_kit.dead_letters import Undeliverable, put_aside
 from service_kit.errors import ServiceError, Unavailable
 from service_kit.events import Event, Received
@@ -40,9 +38,6 @@ COMMIT_S = 0.25
 LONGEST_DELAY_S = 10.0
 DEAD_LETTERS_IN_A_ROW = 100
 """More than this without one good event between them is a fault of ours, not of the events."""
-
-TRANSIENT_SQL_STATES = ("08", "40", "53", "55P", "57", "58")
-"""Classes of PostgreSQL errors that pass: connection, serialization, resources, locks, shutdown, system."""
 
 FRAME_BYTES = 5
 LINKS = 32
@@ -215,7 +210,7 @@ class BatchConsumer:
             try:
                 return await work()
             except Exception as error:
-                if not is_transient(error):
+                if not (isinstance(error, Unavailable) or will_pass(error)):
                     raise
                 log.warning("waiting", error=type(error).__name__, detail=str(error)[:300], delay_s=delay_s)
             await asyncio.sleep(delay_s)
@@ -287,20 +282,6 @@ class BatchConsumer:
         await self._patiently(keep)
         self._dead_in_a_row += 1
         telemetry.EVENTS_HANDLED.labels("any", "dead").inc()
-
-
-def is_transient(error: BaseException) -> bool:
-    """Whether the same work may succeed later without anybody changing the event."""
-    if isinstance(
-        error, (Unavailable, OSError, TimeoutError, InterfaceError, OperationalError, PoolTimeoutError)
-    ):
-        return True
-    if isinstance(error, DBAPIError):
-        if error.connection_invalidated:
-            return True
-        state = getattr(error.orig, "sqlstate", None) or ""
-        return state.startswith(TRANSIENT_SQL_STATES)
-    return False
 
 
 def _behind(consumer: AIOKafkaConsumer, partition: TopicPartition) -> int | None:

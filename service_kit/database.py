@@ -9,7 +9,10 @@ from typing import Annotated, NewType
 from uuid import UUID
 
 import structlog
+from asyncpg.exceptions import InternalClientError
 from sqlalchemy import BigInteger, DateTime, MetaData, Uuid, text
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import mapped_column
 
@@ -37,8 +40,27 @@ NAMING = {
 kit_metadata = MetaData(naming_convention=NAMING)
 """Tables of the kit itself; every service's database has them."""
 
+PASSING_STATES = ("08", "40", "53", "55P", "57", "58")
+"""Classes of SQLSTATE that trying again may cure: connection, serialization, resources, locks, shutdown."""
+
 WAKE_UPS = "wake_ups"
 CONTEXT = "context"
+
+
+def will_pass(error: BaseException) -> bool:
+    """Whether this is trouble of the database or the network that trying again later may cure."""
+    if isinstance(error, (InterfaceError, OperationalError, PoolTimeout, OSError, TimeoutError)):
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
+    # A connection cut in the middle of a call leaves the driver in a state that it calls its own error.
+    cause = error.orig.__cause__ if error.orig is not None else None
+    state = getattr(error.orig, "sqlstate", None) or ""
+    return (
+        error.connection_invalidated
+        or isinstance(cause, InternalClientError)
+        or state.startswith(PASSING_STATES)
+    )
 
 
 def async_url(url: str) -> str:

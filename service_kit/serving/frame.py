@@ -8,14 +8,13 @@ from datetime import datetime
 from urllib.parse import urlsplit
 
 import structlog
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service_kit.clock import business_moment
+from service_kit.database import will_pass
 from service_kit.errors import FieldError, ForeignOrigin, Malformed, ServiceError, TooLarge, Unavailable
 from service_kit.ids import new_id
 from service_kit.serving.failures import respond
@@ -37,11 +36,6 @@ QUIET_PATHS = ("/health/", "/metrics", "/static/")
 
 _SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,128}")
 OWN_SITES = frozenset({"same-origin", "none"})
-
-
-DATABASE_AWAY = (InterfaceError, OperationalError, PoolTimeout, ConnectionError, TimeoutError)
-PASSING_STATES = ("08", "40", "53", "57")
-"""Classes of SQLSTATE that trying again may cure: connection, deadlock, resources, a server that stops."""
 
 
 class DatabaseAway(Unavailable):
@@ -188,16 +182,11 @@ def _as_refusal(error: Exception, method: str, path: str) -> ServiceError:
     """What may be told about whatever ended a request; the rest is for the log."""
     if isinstance(error, ServiceError):
         return error
-    if _may_pass(error):
+    if will_pass(error):
         log.warning("database_away", method=method, path=path, error=type(error).__name__)
         return DatabaseAway(_("Please try again in a moment."))
     log.error("request_failed", method=method, path=path, exc_info=error)
     return ServiceError(_("This is our fault, not yours. It has been noted; please try again."))
-
-
-def _may_pass(error: Exception) -> bool:
-    state = getattr(error.orig, "sqlstate", None) if isinstance(error, DBAPIError) else None
-    return isinstance(error, DATABASE_AWAY) or (state or "").startswith(PASSING_STATES)
 
 
 def _counted(receive: Receive) -> Receive:
