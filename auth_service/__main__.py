@@ -12,7 +12,7 @@ import typer
 
 from auth_service.commands.accounts import AccountChanges, change_account, create_account
 from auth_service.commands.keys import rotate_keys
-from auth_service.commands.oauth import Provider, mint_access_token, subject
+from auth_service.commands.oauth import Provider, mint_access_token
 from auth_service.commands.passwords import Passwords
 from auth_service.commands.sessions import begin_session
 from auth_service.domain.accounts import AccountNotFound, check_new_password, clean_login
@@ -167,7 +167,7 @@ def token(
             tokens = {}
             for account in chosen:
                 begun = await begin_session(session, settings, account)
-                person = subject(account, begun.sign_on)
+                person = begun.sign_on.subject(account)
                 tokens[account.login] = mint_access_token(provider, person, LOCAL_CLIENT, LOCAL_SCOPE)
         typer.echo(json.dumps(tokens) if every else tokens[chosen[0].login])
 

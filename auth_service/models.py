@@ -8,7 +8,9 @@ from sqlalchemy import CheckConstraint, DateTime, ForeignKey, LargeBinary, MetaD
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from auth_service.domain.tokens import Subject
 from service_kit.database import NAMING, Id, Moment
+from service_kit.roles import Role
 
 
 class Base(DeclarativeBase):
@@ -55,6 +57,20 @@ class SignOnSession(Base):
     seen_at: Mapped[Moment]
     expires_at: Mapped[Moment] = mapped_column(DateTime(timezone=True), index=True)
     ended_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+    def subject(self, account: Account) -> Subject:
+        """The person as tokens describe them; `account` is the one this session belongs to."""
+        return Subject(
+            guid=account.id,
+            role=Role(account.role),
+            session_id=self.id,
+            authenticated_at=int(self.authenticated_at.timestamp()),
+            name=account.name,
+            login=account.login,
+            email=account.email,
+            locale=account.locale,
+            time_zone=account.time_zone,
+        )
 
 
 class OAuthClient(Base):

@@ -12,8 +12,6 @@ import json
 import math
 import os
 import statistics
-import subprocess
-import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -22,14 +20,11 @@ from typing import Any
 import asyncpg
 import httpx2
 
+from benchmarks import ates
+
 GOAL_P99_MS = 100.0
 POLL_S = 0.005
 TOKEN_LIFE_S = 200
-
-
-def ates(*arguments: str) -> str:
-    command = [sys.executable, "-m", "local_stack", *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout  # noqa: S603  our own program
 
 
 @dataclass

@@ -5,21 +5,16 @@ Stops and starts the exchange of `ATES_HOME`; its data stays.
 
 import argparse
 import json
-import subprocess
-import sys
 import time
 from typing import Any
 
 import psutil
 
+from benchmarks import ates
+
 GOAL_UP_S = 20.0
 GOAL_MEMORY_MB = 2048.0
 REST_S = 10.0
-
-
-def ates(*arguments: str) -> str:
-    command = [sys.executable, "-m", "local_stack", *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout  # noqa: S603  our own program
 
 
 def memory_mb() -> dict[str, float]:

@@ -168,7 +168,8 @@ class _Sending:
             rows = await self._read_settled()
             if rows:
                 await self._send(rows)
-            await self._measure(idle=not rows)
+            # Waiting at a gap asks many times a second, and has nothing new to tell.
+            await self._measure(idle=not rows and self._gap is None)
             if rows:
                 continue
             wait_s = GAP_POLL_S if self._gap else SLOW_POLL_S

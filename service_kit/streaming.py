@@ -13,7 +13,6 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -285,7 +284,7 @@ async def _keep_timetable(worker: _Worker) -> None:
                 telemetry.TICKS.labels(entry.name, "done").inc()
 
     for entry in worker.timetable:
-        trigger = IntervalTrigger(seconds=timedelta(seconds=entry.seconds).total_seconds(), timezone="UTC")
+        trigger = IntervalTrigger(seconds=entry.seconds, timezone="UTC")
         scheduler.add_job(
             tick,
             trigger,

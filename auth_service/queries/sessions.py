@@ -9,7 +9,6 @@ from auth_service.domain.tokens import Subject, digest
 from auth_service.models import Account, SignOnSession
 from auth_service.settings import AuthSettings
 from service_kit.database import ReadSession
-from service_kit.roles import Role
 
 
 async def signed_in(session: ReadSession, settings: AuthSettings, secret: str) -> Subject | None:
@@ -28,7 +27,10 @@ async def signed_in(session: ReadSession, settings: AuthSettings, secret: str) -
             )
         )
     ).one_or_none()
-    return None if found is None else _subject(*found)
+    if found is None:
+        return None
+    sign_on, account = found
+    return sign_on.subject(account)
 
 
 async def person_of_token(session: ReadSession, *, account_id: UUID, session_id: UUID) -> Subject | None:
@@ -45,7 +47,10 @@ async def person_of_token(session: ReadSession, *, account_id: UUID, session_id:
             )
         )
     ).one_or_none()
-    return None if found is None else _subject(*found)
+    if found is None:
+        return None
+    sign_on, account = found
+    return sign_on.subject(account)
 
 
 async def session_is_open(session: ReadSession, session_id: UUID) -> bool:
@@ -53,17 +58,3 @@ async def session_is_open(session: ReadSession, session_id: UUID) -> bool:
         select(SignOnSession.id).where(SignOnSession.id == session_id, SignOnSession.ended_at.is_(None))
     )
     return ended is not None
-
-
-def _subject(sign_on: SignOnSession, account: Account) -> Subject:
-    return Subject(
-        guid=account.id,
-        role=Role(account.role),
-        session_id=sign_on.id,
-        authenticated_at=int(sign_on.authenticated_at.timestamp()),
-        name=account.name,
-        login=account.login,
-        email=account.email,
-        locale=account.locale,
-        time_zone=account.time_zone,
-    )

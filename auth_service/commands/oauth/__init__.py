@@ -7,7 +7,7 @@ work is awaited on our own asynchronous connection: one engine, one transaction,
 from auth_service.commands.oauth.authorizing import Authorized, Refused, SignInNeeded, authorize
 from auth_service.commands.oauth.exchange import exchange_token, introspect_token, revoke_token
 from auth_service.commands.oauth.requests import OAuthAnswer, OAuthCall
-from auth_service.commands.oauth.server import Provider, mint_access_token, subject
+from auth_service.commands.oauth.server import Provider, mint_access_token
 
 __all__ = [
     "Authorized",
@@ -21,5 +21,4 @@ __all__ = [
     "introspect_token",
     "mint_access_token",
     "revoke_token",
-    "subject",
 ]

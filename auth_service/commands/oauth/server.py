@@ -19,7 +19,6 @@ from auth_service.domain.tokens import SERVICE_SUBJECT, Subject, digest, new_sec
 from auth_service.models import Account, OAuthClient, RefreshToken, SignOnSession, TokenFamily
 from auth_service.settings import AuthSettings
 from service_kit.ids import new_id
-from service_kit.roles import Role
 
 SCOPES = ("openid", "profile", "email")
 NO_STORE = (("Cache-Control", "no-store"), ("Pragma", "no-cache"))
@@ -132,7 +131,7 @@ class ProviderServer(AuthorizationServer):
             return None
         if sign_on.ended_at is not None or sign_on.expires_at <= self.now:
             return None
-        return subject(account, sign_on)
+        return sign_on.subject(account)
 
     def send_signal(self, name: str, *args: object, **kwargs: object) -> None:
         """Authlib tells plug-ins of its steps by this; we have none."""
@@ -145,20 +144,6 @@ class ProviderServer(AuthorizationServer):
         self, status: int, body: Mapping[str, Any] | str, headers: Sequence[tuple[str, str]]
     ) -> OAuthAnswer:
         return OAuthAnswer(status, body, tuple(headers))
-
-
-def subject(account: Account, sign_on: SignOnSession) -> Subject:
-    return Subject(
-        guid=account.id,
-        role=Role(account.role),
-        session_id=sign_on.id,
-        authenticated_at=int(sign_on.authenticated_at.timestamp()),
-        name=account.name,
-        login=account.login,
-        email=account.email,
-        locale=account.locale,
-        time_zone=account.time_zone,
-    )
 
 
 def mint_access_token(provider: Provider, person: Subject, client_id: str, scope: str) -> str:
