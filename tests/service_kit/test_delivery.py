@@ -303,7 +303,7 @@ async def test_trouble_of_the_database_is_waited_out_without_losing_the_event(sa
             await say(sample, task, 2)
             await superuser.execute("ALTER ROLE sample_service NOLOGIN")
             await superuser.execute(
-                # With a time it waits for each to end; one that died later would die in the hands of the test.
+                # With a time it waits for each to end; none dies later, in the hands of the test.
                 "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
                 " WHERE usename = 'sample_service'"
             )
