@@ -8,7 +8,7 @@ import hashlib
 from datetime import UTC, datetime
 from uuid import UUID
 
-from sqlalchemy import case, delete, select, update
+from sqlalchemy import case, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from auth_service.commands.audit import record
@@ -78,8 +78,7 @@ async def forget_old_guesses(session: Session) -> None:
 
 
 async def _count(session: Session, key: bytes, rule: WaitRule) -> bool:
-    now = datetime.now(UTC)
-    fresh = insert(GuessCounter).values(key=key, failures=0, last_at=now, waits_until=now)
+    fresh = insert(GuessCounter).values(key=key, failures=0, last_at=func.now(), waits_until=func.now())
     await session.execute(fresh.on_conflict_do_nothing())
     counter = (
         await session.scalars(
@@ -89,6 +88,8 @@ async def _count(session: Session, key: bytes, rule: WaitRule) -> bool:
             .execution_options(populate_existing=True)
         )
     ).one()
+    # Read under the lock: a time taken while waiting for it could lie before what the holder wrote.
+    now = datetime.now(UTC)
     if counter.waits_until > now:
         return False
     forgotten = counter.last_at < now - FORGOTTEN_AFTER

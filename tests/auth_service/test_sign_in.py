@@ -6,9 +6,11 @@ import time
 
 import httpx2
 import pytest
+from sqlalchemy import text
 
 from tests.auth_service.conftest import MakeAuth
 from tests.auth_service.exchange import ADMIN, CALLBACK, COOKIE, PASSWORD, TRACKER, Auth, Browser, Login
+from tests.support.running import eventually
 
 RETURN = "https://exchange.test/tracker/"
 
@@ -137,6 +139,27 @@ class TestRefusals:
         assert checked == 5
         # Even the right password waits now.
         assert (await auth.browser().sign_in(person)).status_code == 401
+
+    async def test_a_try_that_waited_for_another(self, own_auth: Auth) -> None:
+        """Two tries at once are counted one after the other: the later is not refused for having waited."""
+        person = await own_auth.person()
+        await own_auth.browser().sign_in(Login(person.login, "wrong"))
+        waits = (
+            "select count(*) from pg_stat_activity"
+            " where datname = current_database() and wait_event_type = 'Lock'"
+        )
+
+        async def waiting() -> bool:
+            return bool(await own_auth.value(waits))
+
+        async with own_auth.service.transaction() as holder:
+            await holder.execute(text("select 1 from guess_counters for update"))
+            later = asyncio.create_task(own_auth.browser().sign_in(person))
+            await eventually(waiting)
+            await holder.execute(
+                text("update guess_counters set last_at = clock_timestamp(), waits_until = clock_timestamp()")
+            )
+        assert (await later).status_code == 303
 
     async def test_the_wait_ends_and_grows(self, own_auth: Auth) -> None:
         """A wait is not for ever; the next wrong guess makes it longer; the right password wipes it out."""
