@@ -9,6 +9,13 @@ from service_kit.events import Event
 # Said
 
 
+class TaskPriced(Event, topic="billing.prices", name="TaskPriced", version=1):
+    task_id: UUID
+    fee_cents: int
+    reward_cents: int
+    priced_at: datetime
+
+
 class EntryPosted(Event, topic="billing.ledger", name="EntryPosted", version=1):
     entry_id: UUID
     user_guid: UUID
@@ -56,7 +63,7 @@ class DayResult(Event, topic="billing.days", name="DayResult", version=2):
     closed_at: datetime
 
 
-SAYS = (EntryPosted, PayoutMade, DayResultV1, DayResult)
+SAYS = (TaskPriced, EntryPosted, PayoutMade, DayResultV1, DayResult)
 
 # Heard
 

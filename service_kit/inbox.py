@@ -6,10 +6,10 @@ from typing import TypeVar
 
 import structlog
 from sqlalchemy import BigInteger, Column, DateTime, Integer, LargeBinary, Table, Text, Uuid, select, text
-from sqlalchemy.dialects.postgresql import insert
 
 from service_kit.database import Session, kit_metadata
 from service_kit.events import Event, Received
+from service_kit.rows import insert_rows
 from service_kit.telemetry import DUPLICATES_DIFFERENT
 
 log = structlog.get_logger()
@@ -50,10 +50,10 @@ async def first_time(session: Session, events: Sequence[R]) -> list[R]:
             fresh[event.event_id] = event
     if not fresh:
         return []
-    statement = insert(inbox).on_conflict_do_nothing().returning(inbox.c.event_id)
     # Sorted by id, so that two consumers with the same ids can not lock each other out.
     rows = [_row(event) for event in sorted(fresh.values(), key=lambda event: event.event_id)]
-    accepted = set((await session.execute(statement, rows)).scalars())
+    statement = insert_rows(inbox, rows).on_conflict_do_nothing().returning(inbox.c.event_id)
+    accepted = set((await session.execute(statement)).scalars())
     repeated += [event for event_id, event in fresh.items() if event_id not in accepted]
     await _alarm_on_other_content(session, repeated)
     return [event for event_id, event in fresh.items() if event_id in accepted]

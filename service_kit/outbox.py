@@ -18,6 +18,7 @@ from service_kit.context import context
 from service_kit.database import Session, kit_metadata, notify_after_commit
 from service_kit.events import Event, Received
 from service_kit.ids import new_id
+from service_kit.rows import insert_rows
 from service_kit.telemetry import causation_id, correlation_id, current_traceparent
 
 CHANNEL = "outbox"
@@ -82,7 +83,7 @@ async def publish_many(session: Session, items: Sequence[Outgoing]) -> None:
     rows = [row for item in items for row in _rows(session, item)]
     # Pending changes of the aggregates must reach the database before the rows that tell of them.
     await session.flush()
-    await session.execute(insert(outbox), rows)
+    await session.execute(insert_rows(outbox, rows))
     notify_after_commit(session, CHANNEL)
 
 

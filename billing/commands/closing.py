@@ -13,8 +13,7 @@ from uuid import UUID
 import structlog
 from sqlalchemy import RowMapping, func, select, update
 
-from billing.commands.posting import entry_posted, write_postings
-from billing.commands.rows import any_of, given, insert_rows
+from billing.commands.posting import entry_posted
 from billing.domain import (
     PAYOUTS,
     AccountKind,
@@ -28,15 +27,17 @@ from billing.domain import (
     day_bounds,
     fact_id,
     is_due,
+    last_states,
     payouts_due,
     post,
 )
-from billing.events import DayResult, DayResultV1, PayoutMade
+from billing.events import DayResult, DayResultV1, EntryPosted, PayoutMade
 from billing.models import accounts, day_figures, days, entries, ledger_state, letters, payouts, postings
 from billing.settings import BillingSettings
 from service_kit.context import clock, settings
 from service_kit.database import Session
 from service_kit.outbox import Outgoing, publish_many
+from service_kit.rows import any_of, given, insert_rows
 
 log = structlog.get_logger()
 
@@ -59,21 +60,23 @@ async def close_due_days(session: Session, *, unread: int = 0) -> list[date]:
         await _pay(session, due[0], moved, recorded_at=now)
     await _fix_figures(session, due, now, unread=unread, any_work=bool(moved))
     await session.execute(update(ledger_state).values(last_closed_date=due[-1]))
+    # What comes late for these days counts on the next one, which is therefore on record.
+    await _open(session, due[-1] + timedelta(days=1))
     log.info("days_closed", first=str(due[0]), last=str(due[-1]), accounts_moved=len(moved), unread=unread)
     return due
 
 
 async def open_day(session: Session, day: date) -> None:
     """Put a day on record before there is work; the ledger begins with the first day that is."""
-    own = settings(session, BillingSettings)
     last_closed = await session.scalar(select(ledger_state.c.last_closed_date).with_for_update(read=True))
     if last_closed is None or day > last_closed:
-        row = {
-            "business_date": day,
-            "zone": own.business_time_zone,
-            "opened_at": day_bounds(day, own.zone)[0],
-        }
-        await session.execute(insert_rows(days, [row]).on_conflict_do_nothing())
+        await _open(session, day)
+
+
+async def _open(session: Session, day: date) -> None:
+    own = settings(session, BillingSettings)
+    row = {"business_date": day, "zone": own.business_time_zone, "opened_at": day_bounds(day, own.zone)[0]}
+    await session.execute(insert_rows(days, [row]).on_conflict_do_nothing())
 
 
 async def _due_days(session: Session, last_closed: date | None) -> list[date]:
@@ -132,7 +135,7 @@ async def _pay(session: Session, day: date, moved: Mapping[UUID, int], *, record
     written = post(due, states)
     if due:
         await _write_payouts(session, due, found, paid_at=paid_at, recorded_at=recorded_at)
-        await write_postings(session, written)
+        await _write_postings(session, written)
     await _carry(session, found, moved, written)
     await publish_many(session, list(_payout_facts(due, written, paid_at)))
 
@@ -181,6 +184,38 @@ async def _write_payouts(
     await session.execute(insert_rows(letters, queued))
 
 
+async def _write_postings(session: Session, written: Sequence[Posting]) -> None:
+    """Add the postings and move the accounts' cached balances to where the postings leave them."""
+    await session.execute(
+        insert_rows(
+            postings,
+            [
+                {
+                    "account_id": posting.account_id,
+                    "version": posting.version,
+                    "entry_id": posting.entry_id,
+                    "business_date": posting.business_date,
+                    "amount_cents": posting.amount_cents,
+                    "balance_after_cents": posting.balance_after_cents,
+                }
+                for posting in written
+            ],
+        )
+    )
+    after = given(
+        accounts,
+        [
+            {"id": account_id, "balance_cents": state.balance_cents, "version": state.version}
+            for account_id, state in last_states(written).items()
+        ],
+    )
+    await session.execute(
+        update(accounts)
+        .where(accounts.c.id == after.c.id)
+        .values(balance_cents=after.c.balance_cents, version=after.c.version)
+    )
+
+
 async def _carry(
     session: Session, found: Mapping[UUID, RowMapping], moved: Mapping[UUID, int], written: Iterable[Posting]
 ) -> None:
@@ -198,7 +233,19 @@ async def _carry(
 
 def _payout_facts(due: Iterable[Entry], written: Sequence[Posting], paid_at: datetime) -> Iterable[Outgoing]:
     for entry, posting in zip(due, written[::2], strict=True):
-        yield entry_posted(posting, EntryKind.PAYOUT, None, paid_at, late=False)
+        yield entry_posted(
+            EntryPosted(
+                entry_id=entry.id,
+                user_guid=entry.account_id,
+                task_id=None,
+                kind=EntryKind.PAYOUT.value,
+                amount_cents=posting.amount_cents,
+                balance_after_cents=posting.balance_after_cents,
+                business_date=entry.business_date,
+                late=False,
+                occurred_at=paid_at,
+            )
+        )
         fact = PayoutMade(
             payout_id=entry.id,
             user_guid=entry.account_id,

@@ -17,13 +17,13 @@ from uuid import UUID
 from babel.dates import format_date
 from sqlalchemy import select, update
 
-from billing.commands.rows import any_of, given
 from billing.domain import EntryKind
 from billing.models import entries, letters, payouts, postings, titles
 from billing.settings import BillingSettings
 from service_kit.context import clock, settings
 from service_kit.database import Session
 from service_kit.money import format_cents
+from service_kit.rows import any_of, given
 from service_kit.text import LOCALES, gettext, in_locale
 from service_kit.text import message as _
 

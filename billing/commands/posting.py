@@ -1,44 +1,70 @@
 """Facts about tasks become prices and postings, a whole batch with a handful of statements.
 
-Locks are always taken in the same order: the ledger's state (shared, so that no day closes meanwhile),
-titles, prices, then accounts by id. The company takes part in every entry, so holding its row puts all
-posters in line.
+Locks are always taken in the same order: titles, prices, then inside of the database's own function the
+ledger's state (shared, so that no day closes meanwhile) and accounts by id. The company takes part in every
+entry, so holding its row puts all posters in line. Why a function posts: decision 0011.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import ARRAY, Date, DateTime, Integer, Row, Text, Uuid, bindparam, text
+from sqlalchemy.exc import IntegrityError
 
-from billing.commands.rows import any_of, given, insert_rows
 from billing.domain import (
     COMPANY,
-    AccountKind,
-    AccountState,
     ContradictingFact,
-    Entry,
     EntryKind,
-    Posting,
     Price,
     business_date,
     day_bounds,
     entry_id,
     fact_id,
-    last_states,
-    post,
-    posting_date,
     price_task,
 )
-from billing.events import EntryPosted, TaskAssigned, TaskCompleted, TaskCreated, TaskFact, TaskUpdated
-from billing.models import accounts, days, entries, ledger_state, postings, prices, titles
+from billing.events import (
+    EntryPosted,
+    TaskAssigned,
+    TaskCompleted,
+    TaskCreated,
+    TaskFact,
+    TaskPriced,
+    TaskUpdated,
+)
+from billing.models import prices, titles
 from billing.settings import BillingSettings
 from service_kit.context import clock, settings
 from service_kit.database import Session
 from service_kit.events import Received
 from service_kit.outbox import Outgoing, publish_many
+from service_kit.rows import insert_rows
 from service_kit.text import message as _
+
+ONCE = {"uq_journal_entries_fee", "uq_journal_entries_reward"}
+"""A cycle of a task is charged once and a task is rewarded once, whatever ids the events carry."""
+
+POST_ENTRIES = text(
+    "select entry, amount, balance_after, posted_on, came_late from post_entries("
+    ":company, :at_moment, :event_ids, :entry_ids, :kinds, :task_ids, :cycles, :workers,"
+    " :moments, :own_dates, :day_zone, :day_dates, :day_starts)"
+).bindparams(
+    bindparam("company", type_=Uuid),
+    bindparam("at_moment", type_=DateTime(timezone=True)),
+    bindparam("event_ids", type_=ARRAY(Uuid)),
+    bindparam("entry_ids", type_=ARRAY(Uuid)),
+    bindparam("kinds", type_=ARRAY(Text)),
+    bindparam("task_ids", type_=ARRAY(Uuid)),
+    bindparam("cycles", type_=ARRAY(Integer)),
+    bindparam("workers", type_=ARRAY(Uuid)),
+    bindparam("moments", type_=ARRAY(DateTime(timezone=True))),
+    bindparam("own_dates", type_=ARRAY(Date)),
+    bindparam("day_zone", type_=Text),
+    bindparam("day_dates", type_=ARRAY(Date)),
+    bindparam("day_starts", type_=ARRAY(DateTime(timezone=True))),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,115 +84,76 @@ async def post_task_facts(session: Session, facts: Sequence[Received[TaskFact]])
 
     Raises `ContradictingFact` when another event already charged the cycle or rewarded the task.
     """
-    last_closed = await session.scalar(select(ledger_state.c.last_closed_date).with_for_update(read=True))
-    now = clock(session).now()
-    await _keep_titles(session, [fact.data for fact in facts])
-    price_of = await _price(session, {fact.data.task_id for fact in facts}, now)
-    moves = [move for fact in facts if (move := _move_of(fact)) is not None]
-    if not moves:
+    if not facts:
         return
-    states = await _lock_accounts(session, {move.worker for move in moves}, now)
-    await _refuse_contradictions(session, moves)
-    dated = [_dated(move, session, last_closed) for move in moves]
-    posted = [
-        Entry(
-            id=entry_id(move.cause.event_id),
-            kind=move.kind,
-            account_id=move.worker,
-            amount_cents=price_of[move.task_id].of(move.kind),
-            business_date=day,
+    await _keep_titles(session, [fact.data for fact in facts])
+    priced = await _price(session, facts)
+    moves = [move for fact in facts if (move := _move_of(fact)) is not None]
+    posted = await _post(session, moves) if moves else []
+    await publish_many(session, [*priced, *posted])
+
+
+async def _post(session: Session, moves: Sequence[_Move]) -> list[Outgoing]:
+    own = settings(session, BillingSettings)
+    dates = [business_date(move.occurred_at, own.zone) for move in moves]
+    days = sorted(set(dates))
+    try:
+        found = await session.execute(
+            POST_ENTRIES,
+            {
+                "company": COMPANY,
+                "at_moment": clock(session).now(),
+                "event_ids": [move.cause.event_id for move in moves],
+                "entry_ids": [entry_id(move.cause.event_id) for move in moves],
+                "kinds": [move.kind.value for move in moves],
+                "task_ids": [move.task_id for move in moves],
+                "cycles": [move.cycle for move in moves],
+                "workers": [move.worker for move in moves],
+                "moments": [move.occurred_at for move in moves],
+                "own_dates": dates,
+                "day_zone": own.business_time_zone,
+                "day_dates": days,
+                "day_starts": [day_bounds(day, own.zone)[0] for day in days],
+            },
         )
-        for move, (day, _late) in zip(moves, dated, strict=True)
-    ]
-    written = post(posted, states)
-    await _open_days(session, {entry.business_date for entry in posted})
-    await session.execute(
-        insert_rows(
-            entries,
-            [
-                {
-                    "id": entry.id,
-                    "event_id": move.cause.event_id,
-                    "kind": str(move.kind),
-                    "task_id": move.task_id,
-                    "cycle": move.cycle,
-                    "business_date": day,
-                    "occurred_at": move.occurred_at,
-                    "recorded_at": now,
-                    "late": late,
-                }
-                for entry, move, (day, late) in zip(posted, moves, dated, strict=True)
-            ],
-        )
-    )
-    await write_postings(session, written)
-    await publish_many(
-        session,
-        [
-            entry_posted(posting, move.kind, move.task_id, move.occurred_at, late=late, cause=move.cause)
-            for posting, move, (_day, late) in zip(written[::2], moves, dated, strict=True)
-        ],
-    )
+    except IntegrityError as error:
+        raise _contradiction(error) or error from error
+    posted = found.all()
+    if len(posted) != len(moves):
+        raise RuntimeError(f"{len(posted)} entries were posted for {len(moves)} facts")
+    return [_told(move, row) for move, row in zip(moves, posted, strict=True)]
 
 
-async def write_postings(session: Session, written: Sequence[Posting]) -> None:
-    """Add the postings and move the accounts' cached balances to where the postings leave them."""
-    await session.execute(
-        insert_rows(
-            postings,
-            [
-                {
-                    "account_id": posting.account_id,
-                    "version": posting.version,
-                    "entry_id": posting.entry_id,
-                    "business_date": posting.business_date,
-                    "amount_cents": posting.amount_cents,
-                    "balance_after_cents": posting.balance_after_cents,
-                }
-                for posting in written
-            ],
-        )
-    )
-    after = given(
-        accounts,
-        [
-            {"id": account_id, "balance_cents": state.balance_cents, "version": state.version}
-            for account_id, state in last_states(written).items()
-        ],
-    )
-    await session.execute(
-        update(accounts)
-        .where(accounts.c.id == after.c.id)
-        .values(balance_cents=after.c.balance_cents, version=after.c.version)
-    )
-
-
-def entry_posted(
-    posting: Posting,
-    kind: EntryKind,
-    task_id: UUID | None,
-    occurred_at: datetime,
-    *,
-    late: bool,
-    cause: Received[TaskFact] | None = None,
-) -> Outgoing:
-    """Tell of an entry from the worker's view. The event id is derived: a replay says the same fact again."""
+def _told(move: _Move, row: Row[Any]) -> Outgoing:
     fact = EntryPosted(
-        entry_id=posting.entry_id,
-        user_guid=posting.account_id,
-        task_id=task_id,
-        kind=kind.value,
-        amount_cents=posting.amount_cents,
-        balance_after_cents=posting.balance_after_cents,
-        business_date=posting.business_date,
-        late=late,
-        occurred_at=occurred_at,
+        entry_id=row.entry,
+        user_guid=move.worker,
+        task_id=move.task_id,
+        kind=move.kind.value,
+        amount_cents=row.amount,
+        balance_after_cents=row.balance_after,
+        business_date=row.posted_on,
+        late=row.came_late,
+        occurred_at=move.occurred_at,
     )
+    return entry_posted(fact, move.cause)
+
+
+def _contradiction(error: IntegrityError) -> ContradictingFact | None:
+    """What the journal's own rules refused: a second fee of a cycle, or a second reward of a task."""
+    cause = error.orig.__cause__ if error.orig is not None else None
+    if getattr(cause, "constraint_name", None) not in ONCE:
+        return None
+    return ContradictingFact(_("The journal already has it: {fact}", fact=getattr(cause, "detail", "")))
+
+
+def entry_posted(fact: EntryPosted, cause: Received[TaskFact] | None = None) -> Outgoing:
+    """Tell of an entry from the worker's view. The event id is derived: a replay says the same fact again."""
     return Outgoing(
         facts=(fact,),
-        key=posting.account_id,
-        occurred_at=occurred_at,
-        event_id=fact_id("EntryPosted", posting.entry_id),
+        key=fact.user_guid,
+        occurred_at=fact.occurred_at,
+        event_id=fact_id("EntryPosted", fact.entry_id),
         cause=cause,
     )
 
@@ -180,11 +167,6 @@ def _move_of(fact: Received[TaskFact]) -> _Move | None:
         case _:
             return None
     return _Move(fact, kind, data.task_id, data.cycle, data.user_guid, moment)
-
-
-def _dated(move: _Move, session: Session, last_closed: date | None) -> tuple[date, bool]:
-    zone = settings(session, BillingSettings).zone
-    return posting_date(business_date(move.occurred_at, zone), last_closed)
 
 
 async def _keep_titles(session: Session, facts: Iterable[TaskFact]) -> None:
@@ -216,15 +198,15 @@ async def _keep_titles(session: Session, facts: Iterable[TaskFact]) -> None:
     )
 
 
-async def _price(session: Session, task_ids: Collection[UUID], now: datetime) -> dict[UUID, Price]:
-    """Price what has no price yet. A price on record stands, whatever the key says today."""
-    found = select(prices).where(prices.c.task_id == any_of(task_ids))
-    known = {row.task_id: Price(row.fee_cents, row.reward_cents) for row in await session.execute(found)}
-    missing = sorted(set(task_ids) - known.keys())
-    if not missing:
-        return known
+async def _price(session: Session, facts: Sequence[Received[TaskFact]]) -> list[Outgoing]:
+    """Price what has no price yet; answers what to say of it.
+
+    A price on record stands, whatever the key says today.
+    """
+    first = {fact.data.task_id: fact for fact in reversed(facts)}
     key = settings(session, BillingSettings).price_key.get_secret_value().encode()
-    drawn = {task_id: price_task(task_id, key) for task_id in missing}
+    drawn = {task_id: price_task(task_id, key) for task_id in sorted(first)}
+    now = clock(session).now()
     rows = [
         {
             "task_id": task_id,
@@ -234,68 +216,23 @@ async def _price(session: Session, task_ids: Collection[UUID], now: datetime) ->
         }
         for task_id, price in drawn.items()
     ]
-    added = await session.execute(
-        insert_rows(prices, rows).on_conflict_do_nothing().returning(prices.c.task_id)
+    new = (
+        await session.scalars(insert_rows(prices, rows).on_conflict_do_nothing().returning(prices.c.task_id))
+    ).all()
+    return [_priced(first[task_id], drawn[task_id]) for task_id in sorted(new)]
+
+
+def _priced(cause: Received[TaskFact], price: Price) -> Outgoing:
+    fact = TaskPriced(
+        task_id=cause.data.task_id,
+        fee_cents=price.fee_cents,
+        reward_cents=price.reward_cents,
+        priced_at=cause.occurred_at,
     )
-    if len(added.all()) < len(missing):
-        # Somebody else priced some of them meanwhile, perhaps with another key; what is on record counts.
-        drawn |= {row.task_id: Price(row.fee_cents, row.reward_cents) for row in await session.execute(found)}
-    return known | drawn
-
-
-async def _lock_accounts(
-    session: Session, workers: Collection[UUID], now: datetime
-) -> dict[UUID, AccountState]:
-    """Open missing accounts, then lock the workers' and the company's in the order of their ids.
-
-    A row that does not exist cannot be locked, and one must not be made while others are held: two posters
-    with the same new worker would wait for each other.
-    """
-    new = [{"id": owner, "kind": str(AccountKind.WORKER), "opened_at": now} for owner in sorted(workers)]
-    await session.execute(insert_rows(accounts, new).on_conflict_do_nothing())
-    locked = await session.execute(
-        select(accounts.c.id, accounts.c.balance_cents, accounts.c.version)
-        .where(accounts.c.id == any_of({*workers, COMPANY}))
-        .order_by(accounts.c.id)
-        .with_for_update()
+    return Outgoing(
+        facts=(fact,),
+        key=fact.task_id,
+        occurred_at=fact.priced_at,
+        event_id=fact_id("TaskPriced", fact.task_id),
+        cause=cause,
     )
-    return {row.id: AccountState(row.balance_cents, row.version) for row in locked}
-
-
-async def _refuse_contradictions(session: Session, moves: Sequence[_Move]) -> None:
-    """Refuse a second fee of a cycle and a second reward of a task.
-
-    Whoever posts holds the company's account, so nobody can add one between this look and our insert.
-    """
-    known = await session.execute(
-        select(entries.c.kind, entries.c.task_id, entries.c.cycle).where(
-            entries.c.task_id == any_of({move.task_id for move in moves})
-        )
-    )
-    seen = {_slot(EntryKind(row.kind), row.task_id, row.cycle) for row in known}
-    for move in moves:
-        slot = _slot(move.kind, move.task_id, move.cycle)
-        if slot in seen:
-            raise ContradictingFact(
-                _(
-                    "Task {task} already has its {kind} of cycle {cycle} in the journal.",
-                    task=move.task_id,
-                    kind=move.kind,
-                    cycle=move.cycle,
-                )
-            )
-        seen.add(slot)
-
-
-def _slot(kind: EntryKind, task_id: UUID, cycle: int) -> tuple[EntryKind, UUID, int | None]:
-    return kind, task_id, cycle if kind is EntryKind.FEE else None
-
-
-async def _open_days(session: Session, dates: Collection[date]) -> None:
-    """Put days on record that now have work; the first moment of a day opened it."""
-    own = settings(session, BillingSettings)
-    rows = [
-        {"business_date": day, "zone": own.business_time_zone, "opened_at": day_bounds(day, own.zone)[0]}
-        for day in sorted(dates)
-    ]
-    await session.execute(insert_rows(days, rows).on_conflict_do_nothing())

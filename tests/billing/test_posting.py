@@ -27,10 +27,13 @@ class TestPostTaskFacts:
         assert await balance(billing, COMPANY) == price.fee_cents - price.reward_cents
 
     async def test_what_is_said(self, billing: Service) -> None:
-        """Each entry is told from the worker's view, keyed by the worker, with the balance it left."""
+        """A price is told once; each entry from the worker's view, with the balance it left."""
         task, worker = new_id(), new_id()
         await hear(billing, created(task), assigned(task, worker), completed(task, worker))
-        fee, reward = await billing.said()
+        priced, fee, reward = await billing.said()
+        assert (priced["name"], priced["key"]) == ("TaskPriced", str(task))
+        assert priced["data"]["feeCents"] == -fee["data"]["amountCents"]
+        assert priced["data"]["rewardCents"] == reward["data"]["amountCents"]
         assert {fee["name"], reward["name"]} == {"EntryPosted"}
         assert {fee["key"], reward["key"]} == {str(worker)}
         assert (fee["data"]["kind"], reward["data"]["kind"]) == ("fee", "reward")
