@@ -62,6 +62,7 @@ DUPLICATES_DIFFERENT = Counter(
     "ates_duplicates_with_other_content_total", "Events whose id came again with other content: an alarm"
 )
 BROKER_ROUND_TRIP = Gauge("ates_broker_round_trip_seconds", "Last probe's way through the broker and back")
+LIVE_STREAMS = Gauge("ates_live_streams", "Open pages that follow along at this process")
 TICKS = Counter("ates_timetable_ticks_total", "Runs of the timetable's entries", ["entry", "outcome"])
 
 

@@ -1,0 +1,55 @@
+"""What changed, noted in the transaction of the change itself: rows that every web process reads.
+
+A row names a topic, such as `person:<guid>` or `tasks`, and nothing else. Rows live for some minutes: long
+enough for a browser that was away to hear that it missed something.
+"""
+
+from collections.abc import Iterable
+from datetime import timedelta
+
+from sqlalchemy import BigInteger, Column, DateTime, Identity, Table, Text, insert, text
+from sqlalchemy.types import UserDefinedType
+
+from service_kit.database import Session, kit_metadata, notify_after_commit
+
+CHANNEL = "live"
+KEPT_FOR = timedelta(minutes=15)
+TOPICS_MAX = 200
+"""Of one change and one kind. Beyond it everybody of that kind is asked to look: `person:*`."""
+
+
+class TransactionId(UserDefinedType[str]):
+    """PostgreSQL's `xid8`: a number that never wraps around, read and written as text."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_options: object) -> str:
+        return "XID8"
+
+
+live_changes = Table(
+    "live_changes",
+    kit_metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("topic", Text, nullable=False),
+    Column("transaction_id", TransactionId, nullable=False, server_default=text("pg_current_xact_id()")),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=text("clock_timestamp()")),
+)
+
+
+async def announce(session: Session, topics: Iterable[str]) -> None:
+    """Tell open pages that what they show under these topics has changed, once the caller has committed.
+
+    Call it last in the transaction. More than `TOPICS_MAX` topics of one kind become one for the whole kind.
+    """
+    kinds: dict[str, set[str]] = {}
+    for topic in topics:
+        kinds.setdefault(topic.partition(":")[0], set()).add(topic)
+    rows = []
+    for kind, named in sorted(kinds.items()):
+        told = sorted(named) if len(named) <= TOPICS_MAX else [f"{kind}:*"]
+        rows += [{"topic": topic} for topic in told]
+    if not rows:
+        return
+    await session.execute(insert(live_changes), rows)
+    notify_after_commit(session, CHANNEL)

@@ -1,0 +1,27 @@
+"""What changed lately, for pages that follow along."""
+
+import sqlalchemy as sa
+from alembic import op
+
+from service_kit.migrating.grants import grant
+
+revision = "kit_0003"
+down_revision = "kit_0002"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.execute(
+        """
+        CREATE TABLE live_changes (
+            id bigint GENERATED ALWAYS AS IDENTITY,
+            topic text NOT NULL,
+            transaction_id xid8 NOT NULL DEFAULT pg_current_xact_id(),
+            at timestamptz NOT NULL DEFAULT clock_timestamp(),
+            CONSTRAINT pk_live_changes PRIMARY KEY (id)
+        )
+        """
+    )
+    op.create_index("ix_live_changes_transaction_id", "live_changes", [sa.text("transaction_id")])
+    grant("live_changes", "SELECT, INSERT, DELETE")
