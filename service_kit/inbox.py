@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger, Column, DateTime, Integer, LargeBinary, Table
 
 from service_kit.database import Session, kit_metadata
 from service_kit.events import Event, Received
-from service_kit.rows import insert_rows
+from service_kit.rows import arrays, inserting
 from service_kit.telemetry import DUPLICATES_DIFFERENT
 
 log = structlog.get_logger()
@@ -32,6 +32,12 @@ inbox = Table(
     Column("processed_at", DateTime(timezone=True), nullable=False, server_default=text("clock_timestamp()")),
 )
 
+MARK = (
+    inserting(inbox, *(column.name for column in inbox.c if column.server_default is None))
+    .on_conflict_do_nothing()
+    .returning(inbox.c.event_id)
+)
+
 R = TypeVar("R", bound=Received[Event])
 
 
@@ -52,8 +58,7 @@ async def first_time(session: Session, events: Sequence[R]) -> list[R]:
         return []
     # Sorted by id, so that two consumers with the same ids can not lock each other out.
     rows = [_row(event) for event in sorted(fresh.values(), key=lambda event: event.event_id)]
-    statement = insert_rows(inbox, rows).on_conflict_do_nothing().returning(inbox.c.event_id)
-    accepted = set((await session.execute(statement)).scalars())
+    accepted = set((await session.scalars(MARK, arrays(rows))).all())
     repeated += [event for event_id, event in fresh.items() if event_id not in accepted]
     await _alarm_on_other_content(session, repeated)
     return [event for event_id, event in fresh.items() if event_id in accepted]

@@ -18,7 +18,7 @@ from service_kit.context import context
 from service_kit.database import Session, kit_metadata, notify_after_commit
 from service_kit.events import Event, Received
 from service_kit.ids import new_id
-from service_kit.rows import insert_rows
+from service_kit.rows import arrays, inserting
 from service_kit.telemetry import causation_id, correlation_id, current_traceparent
 
 CHANNEL = "outbox"
@@ -44,6 +44,13 @@ outbox = Table(
     Column("correlation_id", Text, index=True),
     Column("causation_id", Text),
     Column("traceparent", Text),
+)
+
+
+ADD = inserting(
+    outbox,
+    *("event_id", "topic", "key", "name", "version", "schema_id", "data"),
+    *("occurred_at", "correlation_id", "causation_id", "traceparent"),
 )
 
 
@@ -83,7 +90,7 @@ async def publish_many(session: Session, items: Sequence[Outgoing]) -> None:
     rows = [row for item in items for row in _rows(session, item)]
     # Pending changes of the aggregates must reach the database before the rows that tell of them.
     await session.flush()
-    await session.execute(insert_rows(outbox, rows))
+    await session.execute(ADD, arrays(rows))
     notify_after_commit(session, CHANNEL)
 
 

@@ -3,7 +3,7 @@
 Statement-level triggers then see all sides of an entry together, and a batch costs one round trip per table.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -11,24 +11,24 @@ from sqlalchemy import ARRAY, ColumnElement, Table, Uuid, any_, bindparam, func,
 from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.sql.selectable import TableValuedAlias
 
-Rows = Sequence[dict[str, Any]]
+Rows = Sequence[Mapping[str, Any]]
 
 
-def given(table: Table, rows: Rows) -> TableValuedAlias:
-    """Make the rows a relation inside a statement, with the types of the table's columns."""
-    names = list(rows[0])
-    arrays = [
-        bindparam(f"given_{name}", [row[name] for row in rows], type_=ARRAY(table.c[name].type))
-        for name in names
-    ]
-    return func.unnest(*arrays).table_valued(*names, name="given").render_derived()
+def given(table: Table, *names: str) -> TableValuedAlias:
+    """Rows as a relation inside a statement, with the types of the table's columns; `arrays` fills it."""
+    columns = [bindparam(f"given_{name}", type_=ARRAY(table.c[name].type)) for name in names]
+    return func.unnest(*columns).table_valued(*names, name="given").render_derived()
 
 
-def insert_rows(table: Table, rows: Rows) -> Insert:
-    """Insert the rows in their order; every row has the same columns."""
-    source = given(table, rows)
-    names = list(rows[0])
+def inserting(table: Table, *names: str) -> Insert:
+    """Insert given rows in their order. Without values in it, it is made once and run with `arrays(rows)`."""
+    source = given(table, *names)
     return insert(table).from_select(names, select(*(source.c[name] for name in names)))
+
+
+def arrays(rows: Rows) -> dict[str, list[Any]]:
+    """The parameters of a statement over given rows; every row has the same columns."""
+    return {f"given_{name}": [row[name] for row in rows] for name in rows[0]}
 
 
 def any_of(ids: Iterable[UUID]) -> ColumnElement[Any]:

@@ -37,7 +37,7 @@ from billing.settings import BillingSettings
 from service_kit.context import clock, settings
 from service_kit.database import Session
 from service_kit.outbox import Outgoing, publish_many
-from service_kit.rows import any_of, given, insert_rows
+from service_kit.rows import any_of, arrays, given, inserting
 
 log = structlog.get_logger()
 
@@ -76,7 +76,7 @@ async def open_day(session: Session, day: date) -> None:
 async def _open(session: Session, day: date) -> None:
     own = settings(session, BillingSettings)
     row = {"business_date": day, "zone": own.business_time_zone, "opened_at": day_bounds(day, own.zone)[0]}
-    await session.execute(insert_rows(days, [row]).on_conflict_do_nothing())
+    await session.execute(inserting(days, *row).on_conflict_do_nothing(), arrays([row]))
 
 
 async def _due_days(session: Session, last_closed: date | None) -> list[date]:
@@ -179,40 +179,21 @@ async def _write_payouts(
         }
         for entry in due
     ]
-    await session.execute(insert_rows(entries, journal))
-    await session.execute(insert_rows(payouts, paid))
-    await session.execute(insert_rows(letters, queued))
+    await session.execute(inserting(entries, *journal[0]), arrays(journal))
+    await session.execute(inserting(payouts, *paid[0]), arrays(paid))
+    await session.execute(inserting(letters, *queued[0]), arrays(queued))
 
 
 async def _write_postings(session: Session, written: Sequence[Posting]) -> None:
     """Add the postings and move the accounts' cached balances to where the postings leave them."""
-    await session.execute(
-        insert_rows(
-            postings,
-            [
-                {
-                    "account_id": posting.account_id,
-                    "version": posting.version,
-                    "entry_id": posting.entry_id,
-                    "business_date": posting.business_date,
-                    "amount_cents": posting.amount_cents,
-                    "balance_after_cents": posting.balance_after_cents,
-                }
-                for posting in written
-            ],
-        )
-    )
-    after = given(
-        accounts,
-        [
-            {"id": account_id, "balance_cents": state.balance_cents, "version": state.version}
-            for account_id, state in last_states(written).items()
-        ],
-    )
+    rows = [asdict(posting) for posting in written]
+    await session.execute(inserting(postings, *rows[0]), arrays(rows))
+    after = given(accounts, "id", "balance_cents", "version")
     await session.execute(
         update(accounts)
         .where(accounts.c.id == after.c.id)
-        .values(balance_cents=after.c.balance_cents, version=after.c.version)
+        .values(balance_cents=after.c.balance_cents, version=after.c.version),
+        arrays([{"id": key, **asdict(state)} for key, state in last_states(written).items()]),
     )
 
 
@@ -225,9 +206,10 @@ async def _carry(
     }
     for posting in written:
         carried[posting.account_id] += posting.amount_cents
-    after = given(accounts, [{"id": key, "carried_cents": cents} for key, cents in carried.items()])
+    after = given(accounts, "id", "carried_cents")
     await session.execute(
-        update(accounts).where(accounts.c.id == after.c.id).values(carried_cents=after.c.carried_cents)
+        update(accounts).where(accounts.c.id == after.c.id).values(carried_cents=after.c.carried_cents),
+        arrays([{"id": key, "carried_cents": cents} for key, cents in carried.items()]),
     )
 
 
@@ -287,11 +269,12 @@ async def _fix_figures(
     rows = [
         {"business_date": day, "opened_at": day_bounds(day, own.zone)[0], **zone, **fixed} for day in closed
     ]
-    statement = insert_rows(days, rows)
+    statement = inserting(days, *rows[0])
     await session.execute(
         statement.on_conflict_do_update(
             index_elements=["business_date"], set_={name: statement.excluded[name] for name in fixed}
-        )
+        ),
+        arrays(rows),
     )
     results = [_day_result(day, figures, own, now, debt=int(debt), debtors=debtors) for day in closed]
     await publish_many(session, results)

@@ -23,7 +23,7 @@ from billing.settings import BillingSettings
 from service_kit.context import clock, settings
 from service_kit.database import Session
 from service_kit.money import format_cents
-from service_kit.rows import any_of, given
+from service_kit.rows import any_of, arrays, given
 from service_kit.text import LOCALES, gettext, in_locale
 from service_kit.text import message as _
 
@@ -71,11 +71,12 @@ async def write_letters(session: Session) -> int:
         return 0
     await asyncio.to_thread(_write_files, own.letters_folder, own.letters_domain, queued)
     rows = [{"payout_id": letter.payout_id, "path": letter.path} for letter in queued]
-    done = given(letters, rows)
+    done = given(letters, "payout_id", "path")
     await session.execute(
         update(letters)
         .where(letters.c.payout_id == done.c.payout_id)
-        .values(state="written", path=done.c.path, written_at=clock(session).now())
+        .values(state="written", path=done.c.path, written_at=clock(session).now()),
+        arrays(rows),
     )
     return len(queued)
 

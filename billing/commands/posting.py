@@ -40,8 +40,21 @@ from service_kit.context import clock, settings
 from service_kit.database import Session
 from service_kit.events import Received
 from service_kit.outbox import Outgoing, publish_many
-from service_kit.rows import insert_rows
+from service_kit.rows import arrays, inserting
 from service_kit.text import message as _
+
+_GIVEN_TITLES = inserting(titles, "task_id", "title", "jira_id", "updated_at")
+KEEP_TITLES = _GIVEN_TITLES.on_conflict_do_update(
+    index_elements=["task_id"],
+    set_={name: _GIVEN_TITLES.excluded[name] for name in ("title", "jira_id", "updated_at")},
+    where=titles.c.updated_at <= _GIVEN_TITLES.excluded.updated_at,
+)
+
+FIX_PRICES = (
+    inserting(prices, "task_id", "fee_cents", "reward_cents", "priced_at")
+    .on_conflict_do_nothing()
+    .returning(prices.c.task_id)
+)
 
 ONCE = {"uq_journal_entries_fee", "uq_journal_entries_reward"}
 """A cycle of a task is charged once and a task is rewarded once, whatever ids the events carry."""
@@ -187,15 +200,7 @@ async def _keep_titles(session: Session, facts: Iterable[TaskFact]) -> None:
         }
     if not newest:
         return
-    statement = insert_rows(titles, [newest[task_id] for task_id in sorted(newest)])
-    new = statement.excluded
-    await session.execute(
-        statement.on_conflict_do_update(
-            index_elements=["task_id"],
-            set_={"title": new.title, "jira_id": new.jira_id, "updated_at": new.updated_at},
-            where=titles.c.updated_at <= new.updated_at,
-        )
-    )
+    await session.execute(KEEP_TITLES, arrays([newest[task_id] for task_id in sorted(newest)]))
 
 
 async def _price(session: Session, facts: Sequence[Received[TaskFact]]) -> list[Outgoing]:
@@ -216,9 +221,7 @@ async def _price(session: Session, facts: Sequence[Received[TaskFact]]) -> list[
         }
         for task_id, price in drawn.items()
     ]
-    new = (
-        await session.scalars(insert_rows(prices, rows).on_conflict_do_nothing().returning(prices.c.task_id))
-    ).all()
+    new = (await session.scalars(FIX_PRICES, arrays(rows))).all()
     return [_priced(first[task_id], drawn[task_id]) for task_id in sorted(new)]
 
 
