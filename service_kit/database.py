@@ -40,8 +40,9 @@ NAMING = {
 kit_metadata = MetaData(naming_convention=NAMING)
 """Tables of the kit itself; every service's database has them."""
 
-PASSING_STATES = ("08", "40", "53", "55P", "57", "58")
-"""Classes of SQLSTATE that trying again may cure: connection, serialization, resources, locks, shutdown."""
+PASSING_STATES = ("08", "28", "40", "53", "55P", "57", "58")
+"""Classes of SQLSTATE that trying again may cure: connection, sign-in (a password or role that is being
+changed), serialization, resources, locks, shutdown."""
 
 WAKE_UPS = "wake_ups"
 CONTEXT = "context"

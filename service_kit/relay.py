@@ -91,6 +91,8 @@ class Relay:
                 OSError,
                 asyncpg.PostgresError,
                 asyncpg.InterfaceError,
+                # What the driver calls a connection that is cut in the middle of a call.
+                asyncpg.InternalClientError,
             ) as error:
                 log.warning("relay_interrupted", error=type(error).__name__, detail=str(error)[:300])
             finally:
