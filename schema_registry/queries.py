@@ -1,35 +1,35 @@
 """Every read of the registry."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, func, select
 
 from schema_registry.domain import errors
+from schema_registry.domain.configuration import Configuration
+from schema_registry.domain.contexts import DEFAULT, context_of, name_in, prefix_of
 from schema_registry.domain.errors import Code, RegistryError
 from schema_registry.domain.levels import Level, Mode, incompatibilities
-from schema_registry.domain.registered import (
-    DEFAULT_CONTEXT,
-    EVERY_CONTEXT,
-    Candidate,
-    Registered,
-    refuse_other_types,
-)
-from schema_registry.models import Schema, SubjectVersion
+from schema_registry.domain.registered import Candidate, Registered
+from schema_registry.models import Schema, Setting, SubjectVersion
 from schema_registry.models.lookups import (
-    EVERYTHING,
+    SAME_SCHEMA,
     all_of,
+    configuration_of,
     earlier_versions,
     find_version,
-    level_of,
     mode_of,
-    normalizes,
+    normalized,
     read_candidate,
+    refuse_other_types,
     registered_rows,
+    same_group,
     same_schema,
+    settings_above,
     settings_of,
+    subject_meant,
     versions_of,
 )
 from service_kit.database import ReadSession
@@ -54,20 +54,40 @@ class Listing:
         return deleted if self.deleted_only else self.deleted or not deleted
 
 
+def _named(prefix: str) -> ColumnElement[bool]:
+    """The subjects a listing asks for: those of every context, or those whose names begin like this."""
+    begin = prefix_of(prefix)
+    if begin is None:
+        return SubjectVersion.context == DEFAULT
+    return SubjectVersion.subject.startswith(begin, autoescape=True)
+
+
 async def subjects(session: ReadSession, prefix: str, listing: Listing) -> list[str]:
-    plain = prefix.removeprefix(EVERY_CONTEXT).removeprefix(DEFAULT_CONTEXT)
-    statement = select(SubjectVersion.subject).where(
-        SubjectVersion.subject.startswith(plain, autoescape=True)
-    )
+    statement = select(SubjectVersion.subject).where(_named(prefix))
     live = set(await session.scalars(statement.where(~SubjectVersion.deleted).distinct()))
     every = set(await session.scalars(statement.distinct()))
     shown = every - live if listing.deleted_only else every if listing.deleted else live
     return listing.part(sorted(shown))
 
 
-async def versions(session: ReadSession, subject: str, listing: Listing) -> list[int]:
+async def meant(session: ReadSession, subject: str) -> str:
+    """The subject behind a name that may be an alias."""
+    return await subject_meant(session, subject)
+
+
+async def contexts(session: ReadSession, prefix: str, listing: Listing) -> list[str]:
+    """The contexts that have subjects; the default one is always there."""
+    found = set(await session.scalars(select(SubjectVersion.context).distinct())) | {DEFAULT}
+    return listing.part(sorted(name for name in found if name.startswith(prefix)))
+
+
+async def versions(
+    session: ReadSession, subject: str, listing: Listing, *, deleted_as_negative: bool = False
+) -> list[int]:
+    """Numbers of the versions; those deleted softly as negative ones where that is asked for."""
+    listing = replace(listing, deleted=True) if deleted_as_negative else listing
     found = [
-        one.version
+        -one.version if one.deleted and deleted_as_negative else one.version
         for one in await versions_of(session, subject, deleted=True)
         if listing.shows(deleted=one.deleted)
     ]
@@ -82,21 +102,39 @@ async def version(
     return await find_version(session, subject, number, deleted=deleted)
 
 
-async def schema(session: ReadSession, schema_id: int) -> Schema:
-    """A schema by the id that stands in records, even when its versions were deleted softly."""
-    found = await session.get(Schema, schema_id)
+async def schema(session: ReadSession, schema_id: int, subject: str = "") -> Schema:
+    """A schema by the id that stands in records, even when its versions were deleted softly.
+
+    Ids belong to a context. A subject tells which; a plain name that is not in the default context is looked
+    for in the others.
+    """
+    context = context_of(subject)
+    found = await session.get(Schema, (context, schema_id))
+    if found is None and context == DEFAULT:
+        name = subject or None
+        statement = select(Schema).join(SubjectVersion, SAME_SCHEMA).where(Schema.id == schema_id)
+        if name is not None:
+            statement = statement.where(SubjectVersion.subject.endswith(f":{name}", autoescape=True))
+            found = await session.scalar(statement.order_by(Schema.context).limit(1))
     if found is None:
         raise errors.schema_not_found(schema_id)
     return found
 
 
-async def schema_by_guid(session: ReadSession, guid: str) -> Schema:
+async def highest_id(session: ReadSession, subject: str = "") -> int:
+    """The highest id given out in the subject's context."""
+    statement = select(func.max(Schema.id)).where(Schema.context == context_of(subject))
+    return await session.scalar(statement) or 0
+
+
+async def schemas_by_guid(session: ReadSession, guid: str) -> list[Schema]:
+    """The same schema in every context that has it, the default one first."""
     try:
         wanted = UUID(guid)
     except ValueError:
         raise errors.schema_not_found(guid) from None
-    found = await session.scalar(select(Schema).where(Schema.guid == wanted))
-    if found is None:
+    found = list(await session.scalars(select(Schema).where(Schema.guid == wanted).order_by(Schema.context)))
+    if not found:
         raise errors.schema_not_found(guid)
     return found
 
@@ -105,31 +143,34 @@ async def uses_of(
     session: ReadSession, schema_id: int, listing: Listing, subject: str = ""
 ) -> list[Registered]:
     """The versions of subjects that are this schema."""
-    await schema(session, schema_id)
+    known = await schema(session, schema_id, subject)
     statement = (
         registered_rows()
-        .where(SubjectVersion.schema_id == schema_id)
+        .where(SubjectVersion.schema_id == schema_id, SubjectVersion.context == known.context)
         .order_by(SubjectVersion.subject, SubjectVersion.version)
     )
     found = [one for one in await all_of(session, statement) if listing.shows(deleted=one.deleted)]
-    if subject:
+    if subject and subject != name_in(context_of(subject), ""):
         found = [one for one in found if one.subject == subject]
     return listing.part(found)
 
 
 async def schemas(
-    session: ReadSession, prefix: str, listing: Listing, *, latest_only: bool = False
+    session: ReadSession, prefix: str, listing: Listing, *, latest_only: bool = False, aliases: bool = False
 ) -> list[Registered]:
-    """Every version of every subject."""
-    plain = prefix.removeprefix(EVERY_CONTEXT).removeprefix(DEFAULT_CONTEXT)
+    """Every version of every subject; with `aliases` also under the other names of each."""
     statement = (
-        registered_rows()
-        .where(SubjectVersion.subject.startswith(plain, autoescape=True))
-        .order_by(SubjectVersion.subject, SubjectVersion.version)
+        registered_rows().where(_named(prefix)).order_by(SubjectVersion.subject, SubjectVersion.version)
     )
     found = [one for one in await all_of(session, statement) if listing.shows(deleted=one.deleted)]
     if latest_only:
         found = list({one.subject: one for one in found}.values())
+    if aliases:
+        rows = await session.scalars(select(Setting).where(Setting.others.has_key("alias")))
+        names = [(row.subject, row.others["alias"]) for row in rows]
+        found += [
+            replace(one, subject=name) for name, alias in names for one in found if one.subject == alias
+        ]
     return listing.part(found)
 
 
@@ -140,7 +181,9 @@ async def lookup(
     if not await versions_of(session, subject, deleted=deleted):
         raise errors.subject_not_found(subject)
     refuse_other_types(candidate.schema_type)
-    normalize = normalize or await normalizes(session, subject)
+    normalize = normalize or (await configuration_of(session, subject)).normalize
+    if normalize:
+        candidate = normalized(candidate)
     try:
         found = await same_schema(session, subject, candidate, normalize=normalize, deleted=deleted)
     except RegistryError:
@@ -156,7 +199,9 @@ async def registered_already(
 ) -> Registered | None:
     """The version a registration would answer without changing anything; None when it would have to."""
     refuse_other_types(candidate.schema_type)
-    normalize = normalize or await normalizes(session, subject)
+    normalize = normalize or (await configuration_of(session, subject)).normalize
+    if normalize:
+        candidate = normalized(candidate)
     return await same_schema(session, subject, candidate, normalize=normalize)
 
 
@@ -164,22 +209,28 @@ async def compatibility(
     session: ReadSession, subject: str, candidate: Candidate, number: int | str | None, *, normalize: bool
 ) -> list[str]:
     """Why the schema may not follow: one version, the latest (None), or all that count (`"all"`)."""
-    document = await read_candidate(session, candidate, normalize=normalize)
-    level = await level_of(session, subject)
-    if level is Level.NONE:
-        return []
+    configuration = await configuration_of(session, subject)
+    document = await read_candidate(session, candidate, normalize=normalize or configuration.normalize)
     found = await versions_of(session, subject)
-    if number == "all":
-        chosen = found
-    elif number is None:
-        chosen = found[-1:]
+    if number == "all" or number is None:
+        chosen = found if number == "all" else found[-1:]
     else:
         chosen = [one for one in found if one.version == number]
         if not chosen:
             raise errors.version_not_found(str(number))
-    if number == "all" and not level.transitive:
-        chosen = chosen[-1:]
-    return incompatibilities(level, document, await earlier_versions(session, chosen))
+    if configuration.level is Level.NONE:
+        return []
+    if number == "all":
+        chosen = same_group(chosen, configuration.group, _metadata(configuration, candidate, found))
+        chosen = chosen if configuration.level.transitive else chosen[-1:]
+    earlier = await earlier_versions(session, chosen)
+    return incompatibilities(configuration.level, document, earlier, lenient=configuration.lenient)
+
+
+def _metadata(
+    configuration: Configuration, candidate: Candidate, found: Sequence[Registered]
+) -> dict[str, Any] | None:
+    return configuration.metadata(candidate.metadata, found[-1].metadata if found else None)
 
 
 async def referenced_by(session: ReadSession, subject: str, number: int | None) -> list[int]:
@@ -188,7 +239,7 @@ async def referenced_by(session: ReadSession, subject: str, number: int | None) 
     wanted = [{"subject": found.subject, "version": found.version}]
     statement = (
         select(Schema.id)
-        .join(SubjectVersion, SubjectVersion.schema_id == Schema.id)
+        .join(SubjectVersion, SAME_SCHEMA)
         .where(Schema.references.contains(wanted), ~SubjectVersion.deleted)
         .distinct()
         .order_by(Schema.id)
@@ -198,13 +249,17 @@ async def referenced_by(session: ReadSession, subject: str, number: int | None) 
 
 async def configuration(session: ReadSession, subject: str, *, default_to_global: bool) -> dict[str, Any]:
     """The configuration as the protocol shows it. Raises `RegistryError` when a subject has none itself."""
-    found = await settings_of(session, subject)
-    if found is not None and found.level is not None:
-        return {"compatibilityLevel": found.level, **found.others}
-    if subject == EVERYTHING:
-        return {"compatibilityLevel": Level.BACKWARD.value, **(found.others if found else {})}
-    if default_to_global:
-        return await configuration(session, EVERYTHING, default_to_global=False)
+    found = (
+        await settings_above(session, subject)
+        if default_to_global
+        else [one for one in [await settings_of(session, subject)] if one is not None]
+    )
+    for one in found:
+        if one.level is not None or one.others:
+            level = one.level or (await configuration_of(session, subject)).level.value
+            return {"compatibilityLevel": level, **one.others}
+    if not subject or default_to_global:
+        return {"compatibilityLevel": Level.BACKWARD.value}
     raise RegistryError(
         Code.SUBJECT_LEVEL_NOT_CONFIGURED,
         f"Subject '{subject}' does not have subject-level compatibility configured",
@@ -213,7 +268,7 @@ async def configuration(session: ReadSession, subject: str, *, default_to_global
 
 async def mode(session: ReadSession, subject: str, *, default_to_global: bool) -> Mode:
     found = await settings_of(session, subject)
-    if subject == EVERYTHING or default_to_global or (found is not None and found.mode is not None):
+    if not subject or default_to_global or (found is not None and found.mode is not None):
         return await mode_of(session, subject)
     raise RegistryError(
         Code.SUBJECT_MODE_NOT_CONFIGURED, f"Subject '{subject}' does not have subject-level mode configured"

@@ -15,3 +15,9 @@ class RegistrySettings(ServiceSettings):
 
     schemas_folder: Path = OWN_SCHEMAS
     """The contract files that are registered at start."""
+
+    writing_clients: tuple[str, ...] = ()
+    """OAuth clients that may change the registry with their own id and secret, beside administrators."""
+
+    reading_closed: bool = False
+    """Whether even reading through the gateway needs a sign-in or a token. The own port stays open."""

@@ -1,6 +1,7 @@
 """How the protocol speaks: media types, bodies in and out, errors of exactly two fields."""
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Annotated, Any, TypeVar
 
 import orjson
@@ -10,11 +11,14 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from schema_registry import queries
+from schema_registry.domain.contexts import setting_name, subject_name
 from schema_registry.domain.documents import Reference
 from schema_registry.domain.errors import Code, RegistryError
-from schema_registry.domain.registered import VERSION_MAX, Candidate, subject_name
+from schema_registry.domain.registered import VERSION_MAX, Candidate
 from schema_registry.queries import Listing
 from service_kit.errors import Malformed
+from service_kit.web import Reading
 
 MEDIA_TYPES = (
     "application/vnd.schemaregistry.v1+json",
@@ -23,6 +27,14 @@ MEDIA_TYPES = (
 )
 P = TypeVar("P", bound=BaseModel)
 NOT_ACCEPTABLE = 406
+UNSUPPORTED_MEDIA_TYPE = 415
+SENT_TYPES = frozenset({*MEDIA_TYPES, "application/octet-stream"})
+KEEP = "answer_may_be_kept"
+"""Set in a request's state: the answer is the same until something in the registry changes."""
+
+CHANGED = "registry_was_changed"
+"""Set in a request's state: this very request changed something."""
+
 PROBLEM = b"application/problem+json"
 
 
@@ -31,8 +43,15 @@ def answer(request: Request, body: object, status: int = 200) -> Response:
     return Response(orjson.dumps(body), status, media_type=media_type(request))
 
 
+def kept(request: Request, body: object) -> Response:
+    """The same for an answer that stays true until something in the registry changes."""
+    setattr(request.state, KEEP, True)
+    return answer(request, body)
+
+
 def raw(request: Request, text: str) -> Response:
     """A schema as it is, not wrapped in a string."""
+    setattr(request.state, KEEP, True)
     return Response(text, media_type=media_type(request))
 
 
@@ -95,10 +114,17 @@ def _is_problem(message: Message) -> bool:
     )
 
 
+_OWN_WORDS = {
+    status: f"HTTP {status} {HTTPStatus(status).phrase}"
+    for status in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_ACCEPTABLE)
+} | {UNSUPPORTED_MEDIA_TYPE: "HTTP 415 Unsupported Media Type"}
+"""What clients of the protocol are used to where no rule of the registry is broken."""
+
+
 async def _send_translated(start: Message, body: bytes, send: Send) -> None:
     status = start["status"]
     problem = orjson.loads(body) if body else {}
-    message = problem.get("detail") or problem.get("title") or f"HTTP {status}"
+    message = _OWN_WORDS.get(status) or problem.get("detail") or problem.get("title") or f"HTTP {status}"
     shaped = orjson.dumps({"error_code": status, "message": message}) if body else b""
     replaced = {b"content-type", b"content-length"}
     headers = [(name, value) for name, value in start["headers"] if name.lower() not in replaced]
@@ -145,6 +171,9 @@ async def candidate(request: Request) -> Candidate:
 
 async def read_body(request: Request, kind: type[P]) -> P:
     """Parse the body. What is missing is refused as 42201, what is of the wrong kind as 400."""
+    sent_as = request.headers.get("content-type", MEDIA_TYPES[0]).split(";")[0].strip().lower()
+    if sent_as not in SENT_TYPES:
+        raise HTTPException(UNSUPPORTED_MEDIA_TYPE)
     body = await request.body()
     if not body.strip():
         raise RegistryError(Code.INVALID_SCHEMA, "The request body is missing")
@@ -160,9 +189,14 @@ async def read_body(request: Request, kind: type[P]) -> P:
         raise Malformed(f"{place}: {first['msg']}") from None
 
 
-def subject(subject: str) -> str:
-    """The subject of the path."""
-    return subject_name(subject)
+async def subject(session: Reading, subject: str) -> str:
+    """The subject of the path, or the one it is another name of."""
+    return await queries.meant(session, subject_name(subject))
+
+
+def place(subject: str) -> str:
+    """The subject or the context of the path; another name has settings of its own."""
+    return setting_name(subject)
 
 
 def flag(value: str | None) -> bool:
@@ -180,5 +214,6 @@ def listing(
 
 
 SubjectName = Annotated[str, Depends(subject)]
+Place = Annotated[str, Depends(place)]
 Sent = Annotated[Candidate, Depends(candidate)]
 Part = Annotated[Listing, Depends(listing)]

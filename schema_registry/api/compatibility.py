@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import Query, Request, Response
 
 from schema_registry import queries
-from schema_registry.api.answers import Sent, SubjectName, answer, flag
+from schema_registry.api.answers import Sent, SubjectName, flag, kept
 from schema_registry.domain.registered import version_number
 from service_kit.web import Reading, ServiceRouter
 
@@ -25,8 +25,10 @@ async def with_version(
     verbose: Flag = None,
 ) -> Response:
     number = version_number(version)
-    reasons = await queries.compatibility(session, subject, sent, number, normalize=flag(normalize))
-    return answer(request, _verdict(reasons, verbose=flag(verbose)))
+    reasons = await queries.compatibility(
+        session, subject, sent.within(subject), number, normalize=flag(normalize)
+    )
+    return kept(request, _verdict(reasons, verbose=flag(verbose)))
 
 
 @router.post("/compatibility/subjects/{subject:path}/versions")
@@ -38,8 +40,10 @@ async def with_all_versions(
     normalize: Flag = None,
     verbose: Flag = None,
 ) -> Response:
-    reasons = await queries.compatibility(session, subject, sent, "all", normalize=flag(normalize))
-    return answer(request, _verdict(reasons, verbose=flag(verbose)))
+    reasons = await queries.compatibility(
+        session, subject, sent.within(subject), "all", normalize=flag(normalize)
+    )
+    return kept(request, _verdict(reasons, verbose=flag(verbose)))
 
 
 def _verdict(reasons: list[str], *, verbose: bool) -> dict[str, Any]:

@@ -1,10 +1,15 @@
 """What clients ask once to learn whom they talk to, and what this registry does not have."""
 
-from fastapi import Request, Response
+from typing import Annotated
 
-from schema_registry.api.answers import answer
+from fastapi import Query, Request, Response
+
+from schema_registry import commands, queries
+from schema_registry.api.answers import Part, answer, kept
+from schema_registry.api.rights import Writer
+from schema_registry.domain.contexts import context_name
 from schema_registry.domain.errors import Code, RegistryError
-from service_kit.web import ServiceRouter
+from service_kit.web import Reading, ServiceRouter, Writing
 
 router = ServiceRouter(tags=["about"])
 
@@ -18,8 +23,19 @@ async def root(request: Request) -> Response:
 
 
 @router.get("/contexts")
-async def contexts(request: Request) -> Response:
-    return answer(request, ["."])
+async def contexts(
+    request: Request,
+    session: Reading,
+    part: Part,
+    prefix: Annotated[str, Query(alias="contextPrefix", max_length=255)] = "",
+) -> Response:
+    return kept(request, await queries.contexts(session, prefix, part))
+
+
+@router.delete("/contexts/{context}")
+async def delete_context(request: Request, session: Writing, _writer: Writer, context: str) -> Response:
+    await commands.delete_context(session, context_name(context))
+    return answer(request, context_name(context))
 
 
 @router.get("/v1/metadata/id")
@@ -37,7 +53,16 @@ async def deployment(request: Request) -> Response:
     return answer(request, {"attributes": []})
 
 
-@router.get("/associations/{path:path}")
+@router.api_route("/associations{path:path}", methods=["GET", "POST", "PUT", "DELETE"])
 async def associations(path: str) -> Response:
     """There are none: clients then name the subject after the topic, as they always did."""
-    raise RegistryError(Code.ASSOCIATION_NOT_FOUND, f"No association found for {path}")
+    raise RegistryError(Code.ASSOCIATION_NOT_FOUND, f"No association found for {path.strip('/:')}")
+
+
+@router.post("/subjects/{subject:path}/versions/{version}/tags")
+async def tags(subject: str, version: str) -> Response:
+    """Tags inside of schemas would be changes of contracts that nobody reviewed."""
+    raise RegistryError(
+        Code.OPERATION_NOT_PERMITTED,
+        f"Subject '{subject}' version {version} keeps its tags: register a version whose metadata has them",
+    )

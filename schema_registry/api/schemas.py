@@ -5,18 +5,23 @@ from typing import Annotated, Any
 from fastapi import Query, Request, Response
 
 from schema_registry import queries
-from schema_registry.api.answers import Part, answer, flag, raw
+from schema_registry.api.answers import Part, flag, kept, raw
+from schema_registry.domain.contexts import EVERY, setting_name
 from schema_registry.domain.errors import schema_not_found
-from schema_registry.domain.registered import EVERY_CONTEXT, JSON_TYPE, VERSION_MAX
+from schema_registry.domain.registered import AVRO_TYPE, VERSION_MAX
 from schema_registry.models import Schema
+from schema_registry.models.lookups import TYPES
 from service_kit.web import Reading, ServiceRouter
 
 router = ServiceRouter(tags=["schemas"])
 
+Subject = Annotated[str, Query(alias="subject", max_length=255)]
+"""Tells the context of an id, by a subject or by the context's own name."""
+
 
 @router.get("/schemas/types")
 async def types(request: Request) -> Response:
-    return answer(request, [JSON_TYPE])
+    return kept(request, list(TYPES))
 
 
 @router.get("/schemas")
@@ -24,46 +29,58 @@ async def schemas(
     request: Request,
     session: Reading,
     part: Part,
-    prefix: Annotated[str, Query(alias="subjectPrefix")] = EVERY_CONTEXT,
+    prefix: Annotated[str, Query(alias="subjectPrefix")] = EVERY,
     latest: Annotated[str | None, Query(alias="latestOnly")] = None,
+    aliases: Annotated[str | None, Query()] = None,
 ) -> Response:
-    found = await queries.schemas(session, prefix, part, latest_only=flag(latest))
-    return answer(request, [one.as_json() for one in found])
+    found = await queries.schemas(session, prefix, part, latest_only=flag(latest), aliases=flag(aliases))
+    return kept(request, [one.as_json() for one in found])
 
 
 @router.get("/schemas/ids/{schema_id}")
-async def schema(request: Request, session: Reading, schema_id: str) -> Response:
-    return answer(request, _as_json(await queries.schema(session, _id(schema_id))))
+async def schema(
+    request: Request,
+    session: Reading,
+    schema_id: str,
+    place: Subject = "",
+    highest: Annotated[str | None, Query(alias="fetchMaxId")] = None,
+) -> Response:
+    found = _as_json(await queries.schema(session, _id(schema_id), setting_name(place)))
+    if flag(highest):
+        found["maxId"] = await queries.highest_id(session, setting_name(place))
+    return kept(request, found)
 
 
 @router.get("/schemas/ids/{schema_id}/schema")
-async def schema_text(request: Request, session: Reading, schema_id: str) -> Response:
-    return raw(request, (await queries.schema(session, _id(schema_id))).text)
+async def schema_text(request: Request, session: Reading, schema_id: str, place: Subject = "") -> Response:
+    return raw(request, (await queries.schema(session, _id(schema_id), setting_name(place))).text)
 
 
 @router.get("/schemas/ids/{schema_id}/subjects")
-async def subjects_of_schema(request: Request, session: Reading, schema_id: str, part: Part) -> Response:
-    found = await queries.uses_of(session, _id(schema_id), part)
-    return answer(request, sorted({one.subject for one in found}))
+async def subjects_of_schema(
+    request: Request, session: Reading, schema_id: str, part: Part, place: Subject = ""
+) -> Response:
+    found = await queries.uses_of(session, _id(schema_id), part, setting_name(place))
+    return kept(request, sorted({one.subject for one in found}))
 
 
 @router.get("/schemas/ids/{schema_id}/versions")
 async def versions_of_schema(
-    request: Request, session: Reading, schema_id: str, part: Part, subject: str = ""
+    request: Request, session: Reading, schema_id: str, part: Part, place: Subject = ""
 ) -> Response:
-    found = await queries.uses_of(session, _id(schema_id), part, subject)
-    return answer(request, [{"subject": one.subject, "version": one.version} for one in found])
+    found = await queries.uses_of(session, _id(schema_id), part, setting_name(place))
+    return kept(request, [{"subject": one.subject, "version": one.version} for one in found])
 
 
 @router.get("/schemas/guids/{guid}")
 async def schema_by_guid(request: Request, session: Reading, guid: str) -> Response:
-    return answer(request, _as_json(await queries.schema_by_guid(session, guid)))
+    return kept(request, _as_json((await queries.schemas_by_guid(session, guid))[0]))
 
 
 @router.get("/schemas/guids/{guid}/ids")
 async def ids_of_guid(request: Request, session: Reading, guid: str) -> Response:
-    found = await queries.schema_by_guid(session, guid)
-    return answer(request, [{"context": ".", "id": found.id}])
+    found = await queries.schemas_by_guid(session, guid)
+    return kept(request, [{"context": one.context, "id": one.id} for one in found])
 
 
 def _id(text: str) -> int:
@@ -73,7 +90,7 @@ def _id(text: str) -> int:
 
 
 def _as_json(found: Schema) -> dict[str, Any]:
-    shown: dict[str, Any] = {"schemaType": JSON_TYPE}
+    shown: dict[str, Any] = {} if found.schema_type == AVRO_TYPE else {"schemaType": found.schema_type}
     if found.references:
         shown["references"] = found.references
     if found.details is not None:

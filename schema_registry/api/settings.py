@@ -3,11 +3,12 @@
 from typing import Annotated, Any
 
 from fastapi import Query, Request, Response
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from schema_registry import commands, queries
-from schema_registry.api.answers import SubjectName, answer, flag, read_body
-from schema_registry.api.rights import Admin
+from schema_registry.api.answers import Place, answer, flag, read_body
+from schema_registry.api.rights import Writer
+from schema_registry.domain.contexts import subject_name
 from schema_registry.domain.errors import Code, RegistryError
 from schema_registry.domain.levels import Level, Mode
 from service_kit.web import Reading, ServiceRouter, Writing
@@ -17,6 +18,7 @@ router = ServiceRouter(tags=["settings"])
 Flag = Annotated[str | None, Query()]
 DefaultToGlobal = Annotated[str | None, Query(alias="defaultToGlobal")]
 EVERYTHING = ""
+POLICIES = ("STRICT", "LENIENT")
 
 
 class ConfigPayload(BaseModel):
@@ -26,6 +28,13 @@ class ConfigPayload(BaseModel):
 
     compatibility: str | None = None
     normalize: bool | None = None
+    compatibility_policy: str | None = Field(default=None, alias="compatibilityPolicy")
+    compatibility_group: str | None = Field(default=None, alias="compatibilityGroup", max_length=255)
+    alias: str | None = Field(default=None, max_length=255)
+    default_metadata: dict[str, Any] | None = Field(default=None, alias="defaultMetadata")
+    override_metadata: dict[str, Any] | None = Field(default=None, alias="overrideMetadata")
+    default_rule_set: dict[str, Any] | None = Field(default=None, alias="defaultRuleSet")
+    override_rule_set: dict[str, Any] | None = Field(default=None, alias="overrideRuleSet")
 
 
 class ModePayload(BaseModel):
@@ -38,34 +47,32 @@ async def global_configuration(request: Request, session: Reading) -> Response:
 
 
 @router.put("/config")
-async def configure_globally(request: Request, session: Writing, _admin: Admin) -> Response:
+async def configure_globally(request: Request, session: Writing, _writer: Writer) -> Response:
     return await _configure(request, session, EVERYTHING)
 
 
 @router.delete("/config")
-async def forget_global_configuration(request: Request, session: Writing, _admin: Admin) -> Response:
-    level = await commands.forget_configuration(session, EVERYTHING)
-    return answer(request, {"compatibilityLevel": level.value})
+async def forget_global_configuration(request: Request, session: Writing, _writer: Writer) -> Response:
+    return answer(request, await commands.forget_configuration(session, EVERYTHING))
 
 
 @router.get("/config/{subject:path}")
 async def configuration(
-    request: Request, session: Reading, subject: SubjectName, default: DefaultToGlobal = None
+    request: Request, session: Reading, subject: Place, default: DefaultToGlobal = None
 ) -> Response:
     return answer(request, await queries.configuration(session, subject, default_to_global=flag(default)))
 
 
 @router.put("/config/{subject:path}")
-async def configure(request: Request, session: Writing, _admin: Admin, subject: SubjectName) -> Response:
+async def configure(request: Request, session: Writing, _writer: Writer, subject: Place) -> Response:
     return await _configure(request, session, subject)
 
 
 @router.delete("/config/{subject:path}")
 async def forget_configuration(
-    request: Request, session: Writing, _admin: Admin, subject: SubjectName
+    request: Request, session: Writing, _writer: Writer, subject: Place
 ) -> Response:
-    level = await commands.forget_configuration(session, subject)
-    return answer(request, {"compatibilityLevel": level.value})
+    return answer(request, await commands.forget_configuration(session, subject))
 
 
 @router.get("/mode")
@@ -75,18 +82,23 @@ async def global_mode(request: Request, session: Reading) -> Response:
 
 
 @router.put("/mode")
-async def set_global_mode(request: Request, session: Writing, _admin: Admin, force: Flag = None) -> Response:
+async def set_global_mode(
+    request: Request, session: Writing, _writer: Writer, force: Flag = None
+) -> Response:
     return await _set_mode(request, session, EVERYTHING, force=flag(force))
 
 
 @router.delete("/mode")
-async def forget_global_mode(request: Request, session: Writing, _admin: Admin) -> Response:
-    return answer(request, {"mode": (await commands.forget_mode(session, EVERYTHING)).value})
+async def forget_global_mode(
+    request: Request, session: Writing, _writer: Writer, recursive: Flag = None
+) -> Response:
+    found = await commands.forget_mode(session, EVERYTHING, recursive=flag(recursive))
+    return answer(request, {"mode": found.value})
 
 
 @router.get("/mode/{subject:path}")
 async def mode(
-    request: Request, session: Reading, subject: SubjectName, default: DefaultToGlobal = None
+    request: Request, session: Reading, subject: Place, default: DefaultToGlobal = None
 ) -> Response:
     found = await queries.mode(session, subject, default_to_global=flag(default))
     return answer(request, {"mode": found.value})
@@ -94,22 +106,40 @@ async def mode(
 
 @router.put("/mode/{subject:path}")
 async def set_mode(
-    request: Request, session: Writing, _admin: Admin, subject: SubjectName, force: Flag = None
+    request: Request, session: Writing, _writer: Writer, subject: Place, force: Flag = None
 ) -> Response:
     return await _set_mode(request, session, subject, force=flag(force))
 
 
 @router.delete("/mode/{subject:path}")
-async def forget_mode(request: Request, session: Writing, _admin: Admin, subject: SubjectName) -> Response:
-    return answer(request, {"mode": (await commands.forget_mode(session, subject)).value})
+async def forget_mode(
+    request: Request, session: Writing, _writer: Writer, subject: Place, recursive: Flag = None
+) -> Response:
+    found = await commands.forget_mode(session, subject, recursive=flag(recursive))
+    return answer(request, {"mode": found.value})
 
 
 async def _configure(request: Request, session: Writing, subject: str) -> Response:
+    """Take what was sent; a field that is sent as null is forgotten, one that is not sent stays."""
     sent = await read_body(request, ConfigPayload)
     level = _level(sent.compatibility) if sent.compatibility is not None else None
-    others: dict[str, Any] = sent.model_dump(exclude={"compatibility"}, exclude_none=True)
-    await commands.configure(session, subject, level, others)
-    return answer(request, sent.model_dump(exclude_none=True))
+    _refuse_unknown_policy(sent.compatibility_policy)
+    fields = sent.model_dump(by_alias=True, exclude_unset=True)
+    others: dict[str, Any] = {
+        name: value for name, value in fields.items() if value is not None and name != "compatibility"
+    }
+    if "alias" in others:
+        others["alias"] = subject_name(others["alias"])
+    cleared = frozenset(name for name, value in fields.items() if value is None)
+    await commands.configure(session, subject, level, others, cleared)
+    return answer(request, {name: value for name, value in fields.items() if value is not None})
+
+
+def _refuse_unknown_policy(policy: str | None) -> None:
+    if policy is not None and policy not in POLICIES:
+        raise RegistryError(
+            Code.INVALID_LEVEL, f"Invalid compatibility policy. Valid values are {' and '.join(POLICIES)}"
+        )
 
 
 async def _set_mode(request: Request, session: Writing, subject: str, *, force: bool) -> Response:

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 from fastapi import Query, Request, Response
 
 from schema_registry import commands, queries
-from schema_registry.api.answers import Part, Sent, SubjectName, answer, flag, raw
-from schema_registry.api.rights import Admin, admin_only, note_change
-from schema_registry.domain.registered import EVERY_CONTEXT, Registered, version_number
-from service_kit.identity import Visitor
+from schema_registry.api.answers import Part, Sent, SubjectName, answer, flag, kept, raw
+from schema_registry.api.rights import Writer, note_change, writer_only
+from schema_registry.domain.contexts import EVERY
+from schema_registry.domain.registered import Registered, version_number
 from service_kit.web import Reading, ServiceRouter, Writing
 
 router = ServiceRouter(tags=["subjects"])
@@ -25,9 +25,9 @@ async def subjects(
     request: Request,
     session: Reading,
     part: Part,
-    prefix: Annotated[str, Query(alias="subjectPrefix")] = EVERY_CONTEXT,
+    prefix: Annotated[str, Query(alias="subjectPrefix")] = EVERY,
 ) -> Response:
-    return answer(request, await queries.subjects(session, prefix, part))
+    return kept(request, await queries.subjects(session, prefix, part))
 
 
 @router.get(VERSION + "/schema")
@@ -40,7 +40,7 @@ async def version_text(
 
 @router.get(VERSION + "/referencedby")
 async def referenced_by(request: Request, session: Reading, subject: SubjectName, version: str) -> Response:
-    return answer(request, await queries.referenced_by(session, subject, version_number(version)))
+    return kept(request, await queries.referenced_by(session, subject, version_number(version)))
 
 
 @router.get(VERSION)
@@ -48,14 +48,14 @@ async def version(
     request: Request, session: Reading, subject: SubjectName, version: str, deleted: Flag = None
 ) -> Response:
     found = await queries.version(session, subject, version_number(version), deleted=flag(deleted))
-    return answer(request, found.as_json())
+    return kept(request, found.as_json())
 
 
 @router.delete(VERSION)
 async def delete_version(
     request: Request,
     session: Writing,
-    _admin: Admin,
+    _writer: Writer,
     subject: SubjectName,
     version: str,
     permanent: Flag = None,
@@ -65,15 +65,21 @@ async def delete_version(
 
 
 @router.get("/subjects/{subject:path}/versions")
-async def versions(request: Request, session: Reading, subject: SubjectName, part: Part) -> Response:
-    return answer(request, await queries.versions(session, subject, part))
+async def versions(
+    request: Request,
+    session: Reading,
+    subject: SubjectName,
+    part: Part,
+    negative: Annotated[str | None, Query(alias="deletedAsNegative")] = None,
+) -> Response:
+    found = await queries.versions(session, subject, part, deleted_as_negative=flag(negative))
+    return kept(request, found)
 
 
 @router.post("/subjects/{subject:path}/versions")
 async def register(
     request: Request,
     session: Writing,
-    visitor: Visitor,
     subject: SubjectName,
     sent: Sent,
     normalize: Flag = None,
@@ -83,13 +89,14 @@ async def register(
     What is registered already changes nothing and is answered to everybody: serialisers send their schema
     this way only to learn its id.
     """
+    sent = sent.within(subject)
     known = await queries.registered_already(session, subject, sent, normalize=flag(normalize))
     if known is not None and sent.id in {None, -1, known.id}:
-        return answer(request, _registered(known))
-    note_change(request, admin_only(visitor))
-    return answer(
-        request, _registered(await commands.register(session, subject, sent, normalize=flag(normalize)))
-    )
+        return kept(request, _registered(known))
+    writer = await writer_only(request)
+    found = await commands.register(session, subject, sent, normalize=flag(normalize))
+    await note_change(request, session, writer, {"version": found.version, "id": found.id})
+    return answer(request, _registered(found))
 
 
 @router.get("/subjects/{subject:path}/metadata")
@@ -103,7 +110,7 @@ async def latest_with_metadata(
 ) -> Response:
     wanted = dict(zip(key or [], value or [], strict=False))
     found = await queries.latest_with_metadata(session, subject, wanted, deleted=flag(deleted))
-    return answer(request, found.as_json())
+    return kept(request, found.as_json())
 
 
 @router.post("/subjects/{subject:path}")
@@ -115,13 +122,15 @@ async def lookup(
     normalize: Flag = None,
     deleted: Flag = None,
 ) -> Response:
-    found = await queries.lookup(session, subject, sent, normalize=flag(normalize), deleted=flag(deleted))
-    return answer(request, found.as_json())
+    found = await queries.lookup(
+        session, subject, sent.within(subject), normalize=flag(normalize), deleted=flag(deleted)
+    )
+    return kept(request, found.as_json())
 
 
 @router.delete("/subjects/{subject:path}")
 async def delete_subject(
-    request: Request, session: Writing, _admin: Admin, subject: SubjectName, permanent: Flag = None
+    request: Request, session: Writing, _writer: Writer, subject: SubjectName, permanent: Flag = None
 ) -> Response:
     return answer(request, await commands.delete_subject(session, subject, permanent=flag(permanent)))
 

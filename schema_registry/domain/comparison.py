@@ -10,7 +10,7 @@ step, or a comparison without an end, is refused.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
@@ -45,11 +45,11 @@ ANNOTATIONS = {
 }
 
 
-def differences(original: Document, update: Document) -> list[Difference]:
+def differences(original: Document, update: Document, *, lenient: bool = False) -> list[Difference]:
     """Everything that differs between two schemas; compatible when each difference is."""
     if original.text == update.text and original.references == update.references:
         return []
-    return Comparison().compare(original.root(), update.root(), ())
+    return Comparison(lenient=lenient).compare(original.root(), update.root(), ())
 
 
 def is_within(original: Document, update: Document) -> bool:
@@ -67,7 +67,8 @@ class _Edge:
 class Comparison:
     """One comparison with its memory of what is under way, and its end in sight."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, lenient: bool = False) -> None:
+        self._lenient = lenient
         self._steps = 0
         self._depth = 0
         self._inside = 0
@@ -81,7 +82,8 @@ class Comparison:
             return [difference(Kind.COMPARISON_TOO_COMPLEX, path)]
         self._depth += 1
         try:
-            return list(self._compare(original, update, path))
+            found = list(self._compare(original, update, path))
+            return [replace(one, lenient=True) for one in found] if self._lenient else found
         except Unresolvable:
             return [difference(Kind.KEYWORD_NOT_COMPARED, (*path, "$ref"))]
         finally:

@@ -213,16 +213,35 @@ its reader.
 """
 
 
+LENIENTLY_COMPATIBLE = frozenset(
+    {
+        Kind.ADDITIONAL_PROPERTIES_NARROWED,
+        Kind.ADDITIONAL_PROPERTIES_REMOVED,
+        Kind.OPTIONAL_PROPERTY_ADDED_TO_OPEN_CONTENT_MODEL,
+        Kind.REQUIRED_PROPERTY_WITH_DEFAULT_ADDED_TO_OPEN_CONTENT_MODEL,
+        Kind.PROPERTY_REMOVED_FROM_CLOSED_CONTENT_MODEL,
+        Kind.PROPERTY_ADDED_NOT_COVERED_BY_PARTIALLY_OPEN_CONTENT_MODEL,
+        Kind.PROPERTY_REMOVED_NOT_COVERED_BY_PARTIALLY_OPEN_CONTENT_MODEL,
+    }
+)
+"""What passes as well where a subject is configured to be LENIENT.
+
+Data that names such a property by chance would fail; whoever chooses this says that there is none.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Difference:
     """One difference and where it is, as `#/properties/title`."""
 
     kind: Kind
     path: str
+    lenient: bool = False
+    """Whether it was found by a comparison that lets more pass."""
 
     @property
     def compatible(self) -> bool:
-        return self.kind in COMPATIBLE
+        return self.kind in COMPATIBLE or (self.lenient and self.kind in LENIENTLY_COMPATIBLE)
 
     def sentence(self, update: str, original: str) -> str:
         """What is wrong, in words; the arguments name the two schemas, for instance "new" and "old"."""

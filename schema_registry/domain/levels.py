@@ -4,8 +4,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from schema_registry.domain.avro_documents import AvroDocument, reading_refusals
 from schema_registry.domain.comparison import differences
 from schema_registry.domain.documents import Document
+
+AnyDocument = Document | AvroDocument
 
 
 class Level(StrEnum):
@@ -54,17 +57,21 @@ class Earlier:
     """A version that is registered already."""
 
     version: int
-    document: Document
+    document: AnyDocument
 
 
-def incompatibilities(level: Level, new: Document, earlier: Iterable[Earlier]) -> list[str]:
+def incompatibilities(
+    level: Level, new: AnyDocument, earlier: Iterable[Earlier], *, lenient: bool = False
+) -> list[str]:
     """Why `new` must not follow the earlier versions, for people; nothing when it may.
 
     The earlier versions come in their order; without a transitive level only the last one counts.
     """
+    if level is Level.NONE:
+        return []
     known = sorted(earlier, key=lambda one: one.version, reverse=True)
     for one in known if level.transitive else known[:1]:
-        found = _against(level, new, one)
+        found = _against(level, new, one, lenient=lenient)
         if found:
             return [
                 *found,
@@ -75,10 +82,27 @@ def incompatibilities(level: Level, new: Document, earlier: Iterable[Earlier]) -
     return []
 
 
-def _against(level: Level, new: Document, one: Earlier) -> list[str]:
+def _against(level: Level, new: AnyDocument, one: Earlier, *, lenient: bool) -> list[str]:
     found = []
     if level.backward:
-        found += [d.message("new", "old") for d in differences(one.document, new) if not d.compatible]
+        found += _reasons(one.document, new, "new", "old", lenient=lenient)
     if level.forward:
-        found += [d.message("old", "new") for d in differences(new, one.document) if not d.compatible]
+        found += _reasons(new, one.document, "old", "new", lenient=lenient)
     return found
+
+
+def _reasons(
+    original: AnyDocument, update: AnyDocument, update_name: str, original_name: str, *, lenient: bool
+) -> list[str]:
+    """Why readers of `update` would stumble over data of `original`."""
+    if isinstance(original, Document) and isinstance(update, Document):
+        return [
+            d.message(update_name, original_name)
+            for d in differences(original, update, lenient=lenient)
+            if not d.compatible
+        ]
+    if isinstance(original, AvroDocument) and isinstance(update, AvroDocument):
+        return reading_refusals(reader=update, writer=original, names=(update_name, original_name))
+    return [
+        '{errorType:"SCHEMA_TYPE_CHANGED", description:"The new schema is of another type than the old one"}'
+    ]

@@ -1,19 +1,18 @@
 """A registered version of a subject, and what a client may send to make one."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from schema_registry.domain.contexts import DEFAULT, context_of, name_in
 from schema_registry.domain.documents import Reference
-from schema_registry.domain.errors import Code, RegistryError, invalid_version
+from schema_registry.domain.errors import invalid_version
 
 JSON_TYPE = "JSON"
+AVRO_TYPE = "AVRO"
 LATEST = "latest"
 VERSION_MAX = 2**31 - 1
-SUBJECT_LENGTH_MAX = 255
-DEFAULT_CONTEXT = ":.:"
-EVERY_CONTEXT = ":*:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +23,7 @@ class Registered:
     version: int
     id: int
     guid: UUID
+    schema_type: str
     text: str
     references: tuple[Reference, ...]
     metadata: dict[str, Any] | None
@@ -38,8 +38,10 @@ class Registered:
             "version": self.version,
             "id": self.id,
             "guid": str(self.guid),
-            "schemaType": JSON_TYPE,
         }
+        # The protocol began with AVRO alone, and older clients still expect it to go unsaid.
+        if self.schema_type != AVRO_TYPE:
+            found["schemaType"] = self.schema_type
         if self.references:
             found["references"] = [reference.as_json() for reference in self.references]
         if self.metadata is not None:
@@ -64,24 +66,18 @@ class Candidate:
     id: int | None = None
     version: int | None = None
 
-
-def refuse_other_types(schema_type: str) -> None:
-    """Refuse what this registry cannot judge, rather than call it compatible."""
-    if schema_type != JSON_TYPE:
-        raise RegistryError(
-            Code.INVALID_SCHEMA,
-            f"Invalid schema type {schema_type}: this registry keeps schemas of type {JSON_TYPE} only",
+    def within(self, subject: str) -> "Candidate":
+        """The same for a subject of a context: references without a context stay inside of that one."""
+        context = context_of(subject)
+        if context == DEFAULT or not self.references:
+            return self
+        inside = tuple(
+            replace(
+                one, subject=one.subject if one.subject.startswith(":.") else name_in(context, one.subject)
+            )
+            for one in self.references
         )
-
-
-def subject_name(name: str) -> str:
-    """The name of a subject in the only context there is."""
-    plain = name.removeprefix(DEFAULT_CONTEXT)
-    if plain.startswith(":."):
-        raise RegistryError(Code.INVALID_SUBJECT, f"The subject '{name}' is in a context; there is only '.'")
-    if not plain or len(plain) > SUBJECT_LENGTH_MAX or not plain.isprintable() or plain == "__GLOBAL":
-        raise RegistryError(Code.INVALID_SUBJECT, f"The specified subject '{name}' is not a valid.")
-    return plain
+        return replace(self, references=inside)
 
 
 def version_number(text: str) -> int | None:

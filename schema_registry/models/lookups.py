@@ -1,12 +1,15 @@
 """Reads that commands and queries share: versions, references, settings."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Select, select
 
+from schema_registry.domain.avro_documents import avro_form, read_avro
+from schema_registry.domain.configuration import Configuration
+from schema_registry.domain.contexts import levels_above
 from schema_registry.domain.documents import (
-    Document,
     Reference,
     guid,
     known_document,
@@ -15,18 +18,18 @@ from schema_registry.domain.documents import (
     read_document,
 )
 from schema_registry.domain.errors import Code, RegistryError, subject_not_found, version_not_found
-from schema_registry.domain.levels import Earlier, Level, Mode
-from schema_registry.domain.registered import Candidate, Registered, refuse_other_types
+from schema_registry.domain.levels import AnyDocument, Earlier, Mode
+from schema_registry.domain.registered import AVRO_TYPE, JSON_TYPE, Candidate, Registered
 from schema_registry.models.tables import Schema, Setting, SubjectVersion
 from service_kit.database import ReadSession
 
 REFERENCE_DEPTH_MAX = 20
-EVERYTHING = ""
-"""Name under which the settings for all subjects are kept."""
+TYPES = (JSON_TYPE, AVRO_TYPE)
+SAME_SCHEMA = (Schema.context == SubjectVersion.context) & (Schema.id == SubjectVersion.schema_id)
 
 
 def registered_rows() -> Select[SubjectVersion, Schema]:
-    return select(SubjectVersion, Schema).join(Schema, Schema.id == SubjectVersion.schema_id)
+    return select(SubjectVersion, Schema).join(Schema, SAME_SCHEMA)
 
 
 def registered_of(version: SubjectVersion, schema: Schema) -> Registered:
@@ -35,6 +38,7 @@ def registered_of(version: SubjectVersion, schema: Schema) -> Registered:
         version=version.version,
         id=schema.id,
         guid=schema.guid,
+        schema_type=schema.schema_type,
         text=schema.text,
         references=tuple(Reference(**reference) for reference in schema.references),
         metadata=schema.details,
@@ -77,8 +81,9 @@ async def texts_of(session: ReadSession, references: Sequence[Reference], depth:
         raise RegistryError(Code.INVALID_SCHEMA, "Invalid schema: the references are nested too deeply")
     texts: dict[str, str] = {}
     for reference in references:
+        number = reference.version if reference.version > 0 else None
         try:
-            found = await find_version(session, reference.subject, reference.version)
+            found = await find_version(session, reference.subject, number)
         except RegistryError:
             raise RegistryError(
                 Code.INVALID_SCHEMA,
@@ -90,15 +95,28 @@ async def texts_of(session: ReadSession, references: Sequence[Reference], depth:
     return texts
 
 
-async def read_candidate(session: ReadSession, candidate: Candidate, *, normalize: bool) -> Document:
+def refuse_other_types(schema_type: str) -> None:
+    """Refuse what this registry cannot judge, rather than call it compatible."""
+    if schema_type not in TYPES:
+        raise RegistryError(
+            Code.INVALID_SCHEMA,
+            f"Invalid schema type {schema_type}: this registry keeps {' and '.join(TYPES)} schemas only",
+        )
+
+
+async def read_candidate(session: ReadSession, candidate: Candidate, *, normalize: bool) -> AnyDocument:
     """The checked document of what a client sent. Raises `RegistryError` for what cannot be accepted."""
     refuse_other_types(candidate.schema_type)
     references = await texts_of(session, candidate.references)
-    return read_document(candidate.text, normalize=normalize, references=references)
+    read = read_avro if candidate.schema_type == AVRO_TYPE else read_document
+    return read(candidate.text, normalize=normalize, references=references)
 
 
-async def document_of(session: ReadSession, registered: Registered) -> Document:
-    return known_document(registered.text, await texts_of(session, registered.references))
+async def document_of(session: ReadSession, registered: Registered) -> AnyDocument:
+    references = await texts_of(session, registered.references)
+    if registered.schema_type == AVRO_TYPE:
+        return read_avro(registered.text, references=references)
+    return known_document(registered.text, references)
 
 
 async def earlier_versions(session: ReadSession, registered: Sequence[Registered]) -> list[Earlier]:
@@ -113,16 +131,15 @@ async def same_schema(
     Nothing but the words is compared, so that a client that only asks for what is there needs no more work
     than one digest. Metadata and rules count when they were sent.
     """
-    contents = parsed(candidate.text)
-    texts = (
-        {one_form(contents, normalize=False), one_form(contents, normalize=True)}
-        if normalize
-        else {one_form(contents, normalize=False)}
-    )
+    texts = {_form(candidate, normalize=False)}
+    if normalize:
+        texts.add(_form(candidate, normalize=True))
+    references = _ordered(candidate.references) if normalize else candidate.references
     for one in reversed(await versions_of(session, subject, deleted=deleted)):
         if (
             one.text in texts
-            and one.references == candidate.references
+            and one.schema_type == candidate.schema_type
+            and one.references in {references, candidate.references}
             and (candidate.metadata is None or candidate.metadata == one.metadata)
             and (candidate.rule_set is None or candidate.rule_set == one.rule_set)
         ):
@@ -130,35 +147,64 @@ async def same_schema(
     return None
 
 
+def _form(candidate: Candidate, *, normalize: bool) -> str:
+    if candidate.schema_type == AVRO_TYPE:
+        return avro_form(candidate.text, normalize=normalize)
+    return one_form(parsed(candidate.text), normalize=normalize)
+
+
+def _ordered(references: Sequence[Reference]) -> tuple[Reference, ...]:
+    return tuple(sorted(set(references), key=lambda one: (one.name, one.subject, one.version)))
+
+
+def normalized(candidate: Candidate) -> Candidate:
+    """References in their order and each once; the text is the business of its document."""
+    return replace(candidate, references=_ordered(candidate.references))
+
+
 async def settings_of(session: ReadSession, subject: str) -> Setting | None:
     return await session.get(Setting, subject)
 
 
-async def level_of(session: ReadSession, subject: str) -> Level:
-    """The level that holds for a subject: its own, else that of everything, else BACKWARD."""
-    for name in (subject, EVERYTHING):
-        found = await settings_of(session, name)
-        if found is not None and found.level is not None:
-            return Level(found.level)
-    return Level.BACKWARD
+async def settings_above(session: ReadSession, subject: str) -> list[Setting]:
+    """The settings that hold for a subject, nearest first."""
+    wanted = levels_above(subject)
+    found = {
+        one.subject: one for one in await session.scalars(select(Setting).where(Setting.subject.in_(wanted)))
+    }
+    return [found[name] for name in wanted if name in found]
+
+
+async def configuration_of(session: ReadSession, subject: str) -> Configuration:
+    return Configuration.gathered([(one.level, one.others) for one in await settings_above(session, subject)])
 
 
 async def mode_of(session: ReadSession, subject: str) -> Mode:
-    for name in (subject, EVERYTHING):
-        found = await settings_of(session, name)
-        if found is not None and found.mode is not None:
-            return Mode(found.mode)
+    for one in await settings_above(session, subject):
+        if one.mode is not None:
+            return Mode(one.mode)
     return Mode.READWRITE
 
 
-async def normalizes(session: ReadSession, subject: str) -> bool:
-    """Whether schemas of this subject are normalised though the client does not ask for it."""
-    for name in (subject, EVERYTHING):
-        found = await settings_of(session, name)
-        if found is not None and "normalize" in found.others:
-            return bool(found.others["normalize"])
-    return False
+async def subject_meant(session: ReadSession, subject: str) -> str:
+    """The subject itself, or the one that it is configured to be another name of."""
+    found = await settings_of(session, subject)
+    alias = found.others.get("alias") if found is not None else None
+    return str(alias) if alias else subject
 
 
-def guid_of(document: Document, candidate: Candidate) -> Any:
+def same_group(
+    registered: Sequence[Registered], group: str | None, metadata: dict[str, Any] | None
+) -> list[Registered]:
+    """The versions that a new one is compared with: all, or those whose metadata has the same value."""
+    if group is None:
+        return list(registered)
+
+    def value(of: dict[str, Any] | None) -> Any:
+        return ((of or {}).get("properties") or {}).get(group)
+
+    return [one for one in registered if value(one.metadata) == value(metadata)]
+
+
+def guid_of(document: AnyDocument, candidate: Candidate) -> Any:
     return guid(document.text, candidate.references, candidate.metadata, candidate.rule_set)

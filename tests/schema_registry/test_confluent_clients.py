@@ -118,7 +118,7 @@ class TestClient:
         assert (await off_the_loop(writer.get_version, "life", 1)).schema_id == first.schema_id
         assert await off_the_loop(writer.get_versions, "life") == [1]
         assert "life" in await off_the_loop(writer.get_subjects)
-        assert await off_the_loop(writer.get_schema_types) == ["JSON"]
+        assert await off_the_loop(writer.get_schema_types) == ["JSON", "AVRO"]
         assert await off_the_loop(writer.get_contexts) == ["."]
         other = Schema('{"type": "array"}', "JSON")
         assert await off_the_loop(writer.test_compatibility, "life", other) is False

@@ -1,13 +1,18 @@
 """Rules for objects: properties under open, closed and partially open content models."""
 
-import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, Protocol
+
+import jsonschema_rs
 
 from schema_registry.domain.differences import Difference, Kind
 from schema_registry.domain.documents import Contents, Node
 from schema_registry.domain.rules.bounds import Path, bounds, difference
 from schema_registry.domain.shapes import identity, mentions_references
+
+BACKTRACK_MAX = 100_000
+PROGRAM_BYTES_MAX = 1_000_000
 
 OBJECT_BOUNDS = {"maxProperties": "MAX_PROPERTIES", "minProperties": "MIN_PROPERTIES"}
 
@@ -269,10 +274,19 @@ def _dependent_schemas(keywords: dict[str, Any]) -> dict[str, Any]:
 
 
 def _matches(pattern: str, name: str) -> bool | None:
-    """Whether a name falls under a pattern; None where Python might read it otherwise than JSON does."""
-    if not (name.isascii() and name.isprintable()) or "(?" in pattern or "\\p" in pattern:
-        return None
+    """Whether a name falls under a pattern, by the engine that validates data; None where it cannot tell.
+
+    Its work is bounded: a pattern that would try for ever ends as "cannot tell".
+    """
     try:
-        return re.search(pattern, name) is not None
-    except re.error:
+        found: bool = _matcher(pattern).is_valid(name)
+    except (ValueError, jsonschema_rs.ValidationError):
         return None
+    else:
+        return found
+
+
+@lru_cache(maxsize=1024)
+def _matcher(pattern: str) -> Any:
+    options = jsonschema_rs.FancyRegexOptions(backtrack_limit=BACKTRACK_MAX, size_limit=PROGRAM_BYTES_MAX)
+    return jsonschema_rs.Draft202012Validator({"pattern": pattern}, pattern_options=options)
