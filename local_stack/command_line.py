@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from local_stack import benchmarking, log_files, starting, testing, tokens, tracing
+from local_stack import benchmarking, log_files, service_commands, starting, testing, tokens, tracing
 from local_stack import night as nights
 from local_stack import status as statuses
 from local_stack.demo import running as demos
@@ -141,6 +141,16 @@ def trace(
     """Print the way of an event or a click through outbox, topics, consumers and ledger, with times."""
     home = Home.of_environment()
     tracing.trace(home, running(home), wanted, console)
+
+
+@commands.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def run(
+    context: typer.Context,
+    service: Annotated[str, typer.Argument(help="A service; what follows is a command of its own.")],
+) -> None:
+    """Run a service's own command with its settings: `./ates run billing verify`."""
+    home = Home.of_environment()
+    sys.exit(service_commands.run(home, running(home), service, context.args))
 
 
 @commands.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

@@ -1,9 +1,8 @@
 """Keeping one process running: start, watch, start again after a rest, stop in good order."""
 
 import asyncio
-import os
 import signal
-import subprocess
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -12,7 +11,7 @@ from pathlib import Path
 import psutil
 
 from local_stack.engines.program import Program
-from local_stack.home import ROOT
+from local_stack.launching import Running, launch
 from local_stack.log_files import last_words
 from local_stack.restart_delay import RestartDelay
 from local_stack.state import ProcessState
@@ -21,6 +20,8 @@ from local_stack.troubles import Trouble
 Probe = Callable[[], Awaitable[bool]]
 
 _PROBE_EVERY_S = 0.2
+_HUNG_AFTER = 6
+"""Looks without an answer in a row: a process that hangs is worse than one that ended, and is ended."""
 _CHANCES_TO_GET_READY = 3
 
 
@@ -36,15 +37,19 @@ class Kept:
         logs: Path,
         changed: Callable[[], None],
         before_start: Callable[[], None] | None = None,
+        alive: Probe | None = None,
+        look_every_s: float = 10,
         health_url: str | None = None,
     ) -> None:
         self.state = ProcessState(name, health_url=health_url)
         self._program = program
         self._probe = probe
+        self._alive = alive
+        self._look_every_s = look_every_s
         self._log = logs / f"{name}.log"
         self._changed = changed
         self._before_start = before_start
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: Running | None = None
         self._task: asyncio.Task[None] | None = None
         self._was_ready = asyncio.Event()
         self._stopping = False
@@ -100,35 +105,30 @@ class Kept:
         if self._before_start is not None:
             await asyncio.to_thread(self._before_start)
         self._log.parent.mkdir(parents=True, exist_ok=True)
-        # Appending, because the log is cut while the process writes.
-        with self._log.open("ab") as output:
-            self._process = process = await asyncio.create_subprocess_exec(
-                *self._program.command,
-                cwd=ROOT,
-                env=os.environ | dict(self._program.environment),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                # Signals of the terminal are for the supervisor, which stops everything in order.
-                start_new_session=True,
-                **self._program.account,
-            )
+        self._process = process = await launch(self._program, self._log)
         self.state.pid = process.pid
         with suppress(psutil.Error):
             self.state.born = psutil.Process(process.pid).create_time()
         self._set("starting")
-        probing = asyncio.create_task(self._probe_until_ready())
+        probing = asyncio.create_task(self._look_after(process))
         try:
             await process.wait()
         finally:
             probing.cancel()
             self.state.pid = self.state.born = None
 
-    async def _probe_until_ready(self) -> None:
+    async def _look_after(self, process: Running) -> None:
         while not await self._probe():  # noqa: ASYNC110 - another process sets no event of ours
             await asyncio.sleep(_PROBE_EVERY_S)
         self._was_ready.set()
         self._set("running")
+        silent = 0
+        while self._alive is not None and silent < _HUNG_AFTER:
+            await asyncio.sleep(self._look_every_s)
+            silent = 0 if await self._alive() else silent + 1
+        if silent:
+            print(f"{self.state.name} did not answer {silent} times in a row: killed", file=sys.stderr)
+            process.send_signal(signal.SIGKILL)
 
     def _signal(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError):

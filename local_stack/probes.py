@@ -11,6 +11,10 @@ def health_url(port: int) -> str:
     return f"http://{LOOPBACK}:{port}/health/ready"
 
 
+def alive_url(port: int) -> str:
+    return f"http://{LOOPBACK}:{port}/health/live"
+
+
 async def answers_200(client: httpx2.AsyncClient, url: str) -> bool:
     try:
         return (await client.get(url)).status_code == httpx2.codes.OK

@@ -20,12 +20,13 @@ from local_stack.engines.kafka import Kafka
 from local_stack.engines.postgres import Postgres
 from local_stack.engines.program import Program
 from local_stack.environment import ADJUSTABLE, adjusted, environment, owner_environment
-from local_stack.home import ROOT, Home, installed_folder
+from local_stack.home import Home, installed_folder
 from local_stack.keeping import Kept, Probe
+from local_stack.launching import launch
 from local_stack.layout import Layout
 from local_stack.migrations import is_migrated, remember_migrated
 from local_stack.ports import LOOPBACK
-from local_stack.probes import answers_200, health_url
+from local_stack.probes import alive_url, answers_200, health_url
 from local_stack.services import SERVICES, Service
 from local_stack.state import ProcessState, State, only_supervisor
 from local_stack.troubles import Trouble
@@ -123,15 +124,8 @@ class Supervisor:
         log = self._home.logs / f"{service.name}-migrate.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         told = owner_environment(service, self._home, self._layout, self._credentials)
-        with log.open("ab") as output:
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", service.package, "migrate"),
-                cwd=ROOT,
-                env=_complete(told),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=output,
-                stderr=asyncio.subprocess.STDOUT,
-            )
+        command = [sys.executable, "-m", service.package, "migrate"]
+        process = await launch(Program(command, module=service.package, environment=_complete(told)), log)
         if await process.wait() != 0:
             raise Trouble(
                 f"The database of {service.package} could not be migrated. Its log is {log}; the last lines "
@@ -155,8 +149,10 @@ class Supervisor:
         url = health_url(port)
         return self._keep(
             f"{service.name}-{process}",
-            Program(command, environment=_complete(told)),
+            Program(command, module=service.package, environment=_complete(told)),
             partial(answers_200, self._client, url),
+            # Alive is less than ready: a process that waits for its engines is not to be killed.
+            alive=partial(answers_200, self._client, alive_url(port)),
             health_url=url,
         )
 
@@ -177,6 +173,7 @@ class Supervisor:
         probe: Probe,
         *,
         before_start: Callable[[], None] | None = None,
+        alive: Probe | None = None,
         health_url: str | None = None,
     ) -> Kept:
         kept = Kept(
@@ -186,6 +183,7 @@ class Supervisor:
             logs=self._home.logs,
             changed=self._write,
             before_start=before_start,
+            alive=alive,
             health_url=health_url,
         )
         self._kept.append(kept)

@@ -19,6 +19,9 @@ class Program:
     """One program as the supervisor or a test starts it."""
 
     command: Sequence[str]
+    module: str | None = None
+    """The Python module that the command runs by `-m`; such a program may be forked (see `launching`)."""
+
     environment: Mapping[str, str] = field(default_factory=dict)
     """Added to the environment of the starter."""
 

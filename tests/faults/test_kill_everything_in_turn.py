@@ -44,7 +44,7 @@ async def test_the_money_loop_survives_every_kill(exchange: Exchange) -> None:
 
         await eventually(lambda: settled(exchange), within_s=120)
         await facts_arrived_once_and_in_order(exchange)
-        verdict = await asyncio.to_thread(exchange.command_of, "billing", "billing", "verify")
+        verdict = await asyncio.to_thread(exchange.command_of, "billing", "verify")
         assert verdict.returncode == 0, verdict.stdout + verdict.stderr
 
         today = exchange.status["business_time"]

@@ -70,12 +70,12 @@ class Exchange:
     def token(self, login: str) -> str:
         return self.ates("token", login).strip()
 
-    def command_of(self, service: str, package: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run `python -m <package> ...` with the environment of the service's own process."""
+    def command_of(self, service: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Type `./ates run <service> ...`."""
         return subprocess.run(
-            [sys.executable, "-m", package, *arguments],
+            [sys.executable, "-m", "local_stack", "run", service, *arguments],
             cwd=ROOT,
-            env=self.process(f"{service}-web").environ(),
+            env=os.environ | {"ATES_HOME": str(self.home)},
             capture_output=True,
             text=True,
             check=False,
