@@ -39,6 +39,7 @@ def environment(service: Service, home: Home, layout: Layout, credentials: Crede
         "ATES_ENVIRONMENT": "local",
         "ATES_KAFKA_SERVERS": layout.kafka_address,
         "ATES_REGISTRY_URL": f"http://{LOOPBACK}:{layout.web['registry']}",
+        "ATES_SCHEMA_CACHE_FOLDER": str(home.schemas),
         "ATES_PUBLIC_URLS": json.dumps(public_urls(layout)),
         # The services go to it directly: they need no gateway to check a signature.
         "ATES_INTERNAL_AUTH_URL": f"http://{LOOPBACK}:{layout.web['auth']}",

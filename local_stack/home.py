@@ -29,6 +29,11 @@ class Home:
         return self.folder / "logs"
 
     @property
+    def schemas(self) -> Path:
+        """What services know of the registry, for starts without it."""
+        return self.folder / "schemas"
+
+    @property
     def letters(self) -> Path:
         return self.folder / "letters"
 

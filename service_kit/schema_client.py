@@ -1,9 +1,16 @@
-"""The event schemas a service knows: asked of the registry once, kept for ever, as they never change."""
+"""The event schemas a service knows: asked of the registry once, kept for ever, as they never change.
+
+Kept in memory and, where the settings name a folder, on disk: a process that starts while there is no registry
+goes by what it knew before, says so, and asks again until the registry has confirmed it.
+"""
 
 import asyncio
+import hashlib
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, Protocol, Self
 
 import httpx2
 import jsonschema_rs
@@ -12,8 +19,11 @@ import structlog
 
 from service_kit.errors import Invalid, Unavailable
 from service_kit.events import Event
+from service_kit.settings import ServiceSettings
 
 log = structlog.get_logger()
+
+CONFIRM_EVERY_S = 5
 
 
 class _Validator(Protocol):
@@ -58,16 +68,40 @@ def compiled(schema_id: int, text: str) -> Schema:
 class SchemaClient:
     """Schemas by event class for what the service says, by id for what it hears."""
 
-    def __init__(self, registry_url: str, transport: httpx2.AsyncBaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        registry_url: str,
+        transport: httpx2.AsyncBaseTransport | None = None,
+        folder: Path | None = None,
+        confirm_every_s: float = CONFIRM_EVERY_S,
+    ) -> None:
         self._registry_url = registry_url.rstrip("/")
         self._transport = transport
+        self._confirm_every_s = confirm_every_s
+        self._disk = _Disk(folder, self._registry_url) if folder is not None else None
         self._by_id: dict[int, Schema] = {}
         self._by_type: dict[str, Schema] = {}
         self.missing: set[str] = set()
-        """Event versions the service says and the registry has not confirmed; ready means none."""
+        """Event versions the service says and does not know the schema of; ready means none."""
+        self.unconfirmed: set[str] = set()
+        """Those it knows from its disk alone, because the registry was away when it started."""
+
+    @classmethod
+    def configured(cls, settings: ServiceSettings) -> Self:
+        return cls(settings.registry_url, folder=settings.schema_cache_folder)
+
+    async def keep(self, says: Iterable[type[Event]]) -> None:
+        """Load, and then ask on until the registry has confirmed whatever came from the disk."""
+        wanted = list(says)
+        await self.load(wanted)
+        while self.unconfirmed:
+            await asyncio.sleep(self._confirm_every_s)
+            for event in wanted:
+                if event.type_name() in self.unconfirmed:
+                    await self._load_one(event)
 
     async def load(self, says: Iterable[type[Event]]) -> None:
-        """Ask for every version the service says, again and again until the registry knows them all."""
+        """Ask for every version the service says, again and again until all are known."""
         wanted = list(says)
         self.missing = {event.type_name() for event in wanted}
         delay_s = 0.1
@@ -81,15 +115,28 @@ class SchemaClient:
                 delay_s = min(delay_s * 2, 5)
 
     async def _load_one(self, event: type[Event]) -> None:
+        name = event.type_name()
+        path = f"/subjects/{event.subject()}/versions/{event.version}"
         try:
-            found = await self._get(f"/subjects/{event.subject()}/versions/{event.version}")
-        except RegistryUnavailable:
-            return
+            found = await self._get(path)
+        except RegistryUnavailable as error:
+            found = self._disk.read(path) if self._disk is not None else None
+            if found is not None and name not in self.unconfirmed:
+                log.warning("schema_from_disk", event_type=name, reason=error.detail)
+                self.unconfirmed.add(name)
+        else:
+            if found is not None:
+                self.unconfirmed.discard(name)
+                self._note(path, found)
         if found is None:
             return
         schema = compiled(found["id"], found["schema"])
-        self._by_id[schema.id] = self._by_type[event.type_name()] = schema
-        self.missing.discard(event.type_name())
+        self._by_id[schema.id] = self._by_type[name] = schema
+        self.missing.discard(name)
+
+    def _note(self, path: str, found: dict[str, Any]) -> None:
+        if self._disk is not None:
+            self._disk.write(path, found)
 
     def of(self, event: type[Event]) -> Schema:
         """The schema of an event the service says; raises `RegistryUnavailable` before it is loaded."""
@@ -101,9 +148,18 @@ class SchemaClient:
     async def by_id(self, schema_id: int) -> Schema:
         """The schema of a received event. Raises `Invalid` for an id the registry does not know."""
         if schema_id not in self._by_id:
-            found = await self._get(f"/schemas/ids/{schema_id}")
-            if found is None:
-                raise SchemaViolation(f"The registry knows no schema with id {schema_id}.")
+            path = f"/schemas/ids/{schema_id}"
+            try:
+                found = await self._get(path)
+            except RegistryUnavailable:
+                found = self._disk.read(path) if self._disk is not None else None
+                if found is None:
+                    raise
+                log.warning("schema_from_disk", schema_id=schema_id)
+            else:
+                if found is None:
+                    raise SchemaViolation(f"The registry knows no schema with id {schema_id}.")
+                self._note(path, found)
             self._by_id[schema_id] = compiled(schema_id, found["schema"])
         return self._by_id[schema_id]
 
@@ -122,3 +178,36 @@ class SchemaClient:
             raise RegistryUnavailable(f"The schema registry answers {answer.status_code}.")
         body: dict[str, Any] = answer.json()
         return body
+
+
+class _Disk:
+    """Answers of one registry as files. A folder that cannot be written is said once and then left alone."""
+
+    def __init__(self, folder: Path, registry_url: str) -> None:
+        # Ids mean nothing in another registry.
+        self._folder = folder / hashlib.sha256(registry_url.encode()).hexdigest()[:16]
+        self._writable = True
+
+    def read(self, path: str) -> dict[str, Any] | None:
+        try:
+            found = orjson.loads(self._file(path).read_bytes())
+        except (OSError, orjson.JSONDecodeError):
+            return None
+        return found if isinstance(found, dict) and isinstance(found.get("schema"), str) else None
+
+    def write(self, path: str, found: dict[str, Any]) -> None:
+        if not self._writable:
+            return
+        file = self._file(path)
+        beside = file.with_suffix(f".{os.getpid()}")
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            beside.write_bytes(orjson.dumps(found))
+            # Several processes share the folder; a reader finds the old file or the new one, never a half.
+            beside.replace(file)
+        except OSError as error:
+            self._writable = False
+            log.warning("schemas_not_kept", folder=str(self._folder), error=type(error).__name__)
+
+    def _file(self, path: str) -> Path:
+        return self._folder / (hashlib.sha256(path.encode()).hexdigest()[:32] + ".json")

@@ -52,6 +52,9 @@ class ServiceSettings(BaseSettings):
     registry_url: str
     """Address of the schema registry's own port, without a path."""
 
+    schema_cache_folder: Path | None = None
+    """Where event schemas are kept for starts without the registry; none are when absent."""
+
     public_urls: dict[str, str]
     """Where browsers find the gateway and each service: `{"gateway": ..., "auth": ..., "tracker": ...}`."""
 

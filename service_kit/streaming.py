@@ -99,7 +99,7 @@ class _Worker:
 
     def __post_init__(self) -> None:
         clock = SystemClock.of(self.settings)
-        schemas = SchemaClient(self.settings.registry_url)
+        schemas = SchemaClient.configured(self.settings)
         context = Context(self.settings, clock, schemas)
         database = Database(
             self.settings.database_url.get_secret_value(),
@@ -224,7 +224,7 @@ def _hosting(worker: _Worker) -> type[Service]:
                 asyncio.ensure_future(coroutine)
                 for coroutine in (
                     _serve_health(worker),
-                    worker.context.schemas.load(worker.says),
+                    worker.context.schemas.keep(worker.says),
                     worker.relay.run(),
                     _keep_timetable(worker),
                     _watch_progress(worker),

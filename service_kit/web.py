@@ -88,7 +88,7 @@ def create_app(
                 package,
                 stack,
                 clock=clock or SystemClock.of(settings),
-                schemas=schemas or SchemaClient(settings.registry_url),
+                schemas=schemas or SchemaClient.configured(settings),
                 transport=transport,
             )
             app.state.runtime = runtime
@@ -98,7 +98,7 @@ def create_app(
                 runtime.authenticate = sign_in.authenticate
             # Known before the look-up takes its first step, so that no false readiness lies between.
             runtime.schemas.missing = {event.type_name() for event in says}
-            loading = asyncio.create_task(runtime.schemas.load(says))
+            loading = asyncio.create_task(runtime.schemas.keep(says))
             stack.push_async_callback(_cancel, loading)
             if setup is not None:
                 await stack.enter_async_context(setup(app, runtime))
