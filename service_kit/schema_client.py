@@ -1,6 +1,6 @@
 """The event schemas a service knows: asked of the registry once, kept for ever, as they never change.
 
-Kept in memory and, where the settings name a folder, on disk: a process that starts while there is no registry
+Kept in memory and, where the settings name a folder, on disk: a process that starts without the registry
 goes by what it knew before, says so, and asks again until the registry has confirmed it.
 """
 
