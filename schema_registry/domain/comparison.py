@@ -18,7 +18,7 @@ from referencing.exceptions import Unresolvable
 
 from schema_registry.domain.differences import Difference, Kind
 from schema_registry.domain.disjointness import Disjointness
-from schema_registry.domain.documents import Document, Node
+from schema_registry.domain.documents import Dialect, Document, Node
 from schema_registry.domain.matching import maximum_matching
 from schema_registry.domain.rules.arrays import compare_arrays
 from schema_registry.domain.rules.bounds import Path, difference
@@ -246,9 +246,22 @@ def annotations(original: Node, update: Node, path: Path) -> Iterator[Difference
     """Words for people and defaults change nothing about what is valid."""
     if not isinstance(original.contents, dict) or not isinstance(update.contents, dict):
         return
+    if Dialect.DRAFT_2020_12 not in {original.dialect, update.dialect} and _own_name(original) != _own_name(
+        update
+    ):
+        # Confluent's rules are silent about names in the newest draft.
+        yield difference(Kind.ID_CHANGED, path)
     for keyword, kind in ANNOTATIONS.items():
         if identity(original.contents.get(keyword)) != identity(update.contents.get(keyword)):
             yield difference(kind, path)
+
+
+def _own_name(node: Node) -> Any:
+    return (
+        node.contents.get("id" if node.dialect is Dialect.DRAFT_4 else "$id")
+        if isinstance(node.contents, dict)
+        else None
+    )
 
 
 def type_demanded(old: Shape, new: Shape, path: Path) -> Iterator[Difference]:
