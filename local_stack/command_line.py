@@ -9,7 +9,16 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from local_stack import benchmarking, log_files, service_commands, starting, testing, tokens, tracing
+from local_stack import (
+    benchmarking,
+    log_files,
+    reconciliation,
+    service_commands,
+    starting,
+    testing,
+    tokens,
+    tracing,
+)
 from local_stack import night as nights
 from local_stack import status as statuses
 from local_stack.demo import running as demos
@@ -141,6 +150,26 @@ def trace(
     """Print the way of an event or a click through outbox, topics, consumers and ledger, with times."""
     home = Home.of_environment()
     tracing.trace(home, running(home), wanted, console)
+
+
+@commands.command()
+def reconcile(
+    *,
+    wait: Annotated[
+        float, typer.Option(min=0, help="Seconds a difference has to stand before it counts.")
+    ] = 10,
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+) -> None:
+    """Compare tracker, billing and analytics by facts and by sums; exit code 1 on any difference."""
+    home = Home.of_environment()
+    readers = reconciliation.readers_of(home, running(home))
+    with Console(stderr=True).status("Comparing") as status:
+        verdict = asyncio.run(reconciliation.reconcile(readers, wait_s=wait, progress=status.update))
+    if as_json:
+        print(json.dumps(verdict.as_json(), indent=2))
+    else:
+        reconciliation.report(verdict, console)
+    sys.exit(0 if verdict.agree else 1)
 
 
 @commands.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

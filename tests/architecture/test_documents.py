@@ -14,7 +14,20 @@ from tests.support.databases import settings_class
 ROOT = Path(__file__).parents[2]
 OPERATING = (ROOT / "docs" / "operating.md").read_text()
 PACKAGES = ("auth_service", "tracker", "billing", "analytics", "schema_registry")
-COMMANDS = ("up", "down", "reset", "status", "logs", "demo", "night", "token", "trace", "test", "bench")
+COMMANDS = (
+    "up",
+    "down",
+    "reset",
+    "status",
+    "logs",
+    "demo",
+    "night",
+    "token",
+    "trace",
+    "reconcile",
+    "test",
+    "bench",
+)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
