@@ -19,6 +19,9 @@ class Place:
     roles: frozenset[Role] | None = None
     """Who finds it there; everybody when None."""
 
+    brief: str | None = None
+    """One word for the bar of a phone, where the label has more."""
+
 
 @dataclass(frozen=True, slots=True)
 class Link:
@@ -28,12 +31,13 @@ class Link:
     href: str
     icon: str
     current: bool
+    brief: str
 
 
 PLACES = (
     Place(_("Start"), "auth", "/", "home"),
-    Place(_("My tasks"), "tracker", "/", "tasks"),
-    Place(_("All tasks"), "tracker", "/all", "board"),
+    Place(_("My tasks"), "tracker", "/", "tasks", brief=_("Mine")),
+    Place(_("All tasks"), "tracker", "/all", "board", brief=_("All")),
     Place(_("Money"), "billing", "/", "money"),
     Place(_("Days"), "billing", "/days", "days", frozenset({Role.ACCOUNTANT, Role.ADMIN})),
     Place(_("Analytics"), "analytics", "/", "chart", frozenset({Role.ADMIN})),
@@ -60,7 +64,13 @@ def navigation(
         default=None,
     )
     return [
-        Link(place.label, _short(public_urls, service, place), place.icon, place is here)
+        Link(
+            place.label,
+            _short(public_urls, service, place),
+            place.icon,
+            place is here,
+            place.brief or place.label,
+        )
         for place in open_places
     ]
 

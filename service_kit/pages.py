@@ -20,6 +20,7 @@ from markupsafe import Markup
 from starlette.responses import HTMLResponse, Response
 
 from service_kit.assets import asset
+from service_kit.live.streams import live_of
 from service_kit.money import format_cents, format_number
 from service_kit.navigation import navigation
 from service_kit.roles import CurrentUser, Role
@@ -126,6 +127,7 @@ class Pages:
     def _of_request(self, request: Request) -> dict[str, Any]:
         user: CurrentUser | None = getattr(request.state, "user", None)
         settings = self._settings
+        live = live_of(request)
         return {
             "request": request,
             "user": user,
@@ -138,6 +140,9 @@ class Pages:
             "signs_in_at": self.url(runtime_of(request).sign_in_path),
             "people_url": self._settings.issuer + "/people",
             "locale_url": self.url("/locale"),
+            "tracker_url": settings.public_urls.get("tracker", "").rstrip("/"),
+            "live_url": self.url("/live") if live is not None and user is not None else "",
+            "live_mark": live.mark() if live is not None else "",
         }
 
 

@@ -5,12 +5,14 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
+from service_kit.live.streams import Topics, live_routes, live_updates
 from service_kit.settings import ServiceSettings
 from service_kit.text import shown
 from service_kit.web import Runtime, create_app
 from tracker import api, pages
 from tracker.domain import STATUS_LABELS, Status
 from tracker.events import SAYS
+from tracker.pages.importing import IMPORT_BYTES_MAX
 from tracker.settings import TrackerSettings
 
 
@@ -20,10 +22,27 @@ def web(settings: ServiceSettings) -> FastAPI:
         settings,
         title="aTES tracker",
         package="tracker",
-        routers=[api.router, pages.router],
+        routers=[api.router, pages.router, live_routes(FOLLOWED)],
+        uploads={"/imports": IMPORT_BYTES_MAX},
         says=SAYS,
-        setup=_words_of_the_house,
+        setup=_set_up,
     )
+
+
+FOLLOWED: Topics = {
+    "mine": lambda user, _argument: f"person:{user.guid}",
+    "tasks": lambda _user, _argument: "tasks",
+    "task": lambda _user, argument: f"task:{argument}",
+    "distributions": lambda user, _argument: "distributions" if user.is_any(*pages.RUNNERS) else None,
+    "import": lambda user, argument: f"import:{argument}" if user.is_any(*pages.RUNNERS) else None,
+}
+"""What pages of the tracker may follow."""
+
+
+@asynccontextmanager
+async def _set_up(app: FastAPI, runtime: Runtime) -> AsyncIterator[None]:
+    async with _words_of_the_house(app, runtime), live_updates(app, runtime):
+        yield
 
 
 @asynccontextmanager

@@ -77,3 +77,9 @@ class AccountBlocked(Event, topic="auth.accounts", name="AccountBlocked", versio
     user_guid: UUID
     blocked: bool
     changed_at: datetime
+
+
+class TaskPriced(Event, topic="billing.prices", name="TaskPriced", version=1):
+    task_id: UUID
+    fee_cents: int
+    reward_cents: int

@@ -1,12 +1,23 @@
 """Tables of the tracker."""
 
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, MetaData, Text, Uuid, text
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from service_kit.database import NAMING, Id, Moment
+from service_kit.database import NAMING, Cents, Id, Moment
 from tracker.domain import NEVER_ASSIGNED
 
 ELIGIBLE = text(f"active AND role NOT IN {NEVER_ASSIGNED}")
@@ -72,8 +83,28 @@ class Task(Base):
     created_by: Mapped[AccountRef]
     created_at: Mapped[Moment]
     completed_at: Mapped[Moment | None]
+    fee_cents: Mapped[Cents | None]
+    """What each assignment costs its worker; None until billing has said it."""
+    reward_cents: Mapped[Cents | None]
     version: Mapped[int]
     """Edition of the text. Assigning and completing leave it alone, so that a distribution spoils no edit."""
+
+
+class TaskSearch(Base):
+    """What a task is found by. Apart from the task, so that assigning a million of them touches no word."""
+
+    __tablename__ = "task_search"
+    __table_args__ = (
+        Index("ix_task_search_document", "document", postgresql_using="gin"),
+        Index("ix_task_search_jira_id", "jira_id", postgresql_ops={"jira_id": "text_pattern_ops"}),
+        Index("ix_task_search_created_at", "created_at"),
+    )
+
+    task_id: Mapped[UUID] = mapped_column(ForeignKey("tasks.id"), primary_key=True)
+    jira_id: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[Moment]
+    document: Mapped[str] = mapped_column(TSVECTOR)
+    """Title and description in their ground forms, Russian and English words alike."""
 
 
 class TaskHistory(Base):
@@ -83,6 +114,13 @@ class TaskHistory(Base):
     __table_args__ = (
         CheckConstraint("kind IN ('created', 'assigned', 'updated', 'completed')", name="kind"),
         Index("ix_task_history_task_id_id", "task_id", "id"),
+        # Who got how many of one distribution.
+        Index(
+            "ix_task_history_distribution_id_assignee_id",
+            "distribution_id",
+            "assignee_id",
+            postgresql_where=text("distribution_id IS NOT NULL"),
+        ),
     )
 
     id: Mapped[Id]
@@ -122,3 +160,39 @@ class Distribution(Base):
     """The last task that was dealt with; a run that was killed goes on behind it."""
     correlation_id: Mapped[str | None] = mapped_column(Text)
     """Of the press, so that each assignment can be traced to it."""
+
+
+class SavedFilter(Base):
+    """A list somebody comes back to, under a name of their own."""
+
+    __tablename__ = "saved_filters"
+    __table_args__ = (UniqueConstraint("account_id", "name"),)
+
+    id: Mapped[Id]
+    account_id: Mapped[AccountRef]
+    name: Mapped[str] = mapped_column(Text)
+    query: Mapped[str] = mapped_column(Text)
+    """The filters as they stand in the address."""
+
+
+class TaskImport(Base):
+    """One file of tasks: checked as a whole before it was taken, created as a whole or not at all."""
+
+    __tablename__ = "task_imports"
+    __table_args__ = (
+        CheckConstraint("status IN ('waiting', 'done', 'failed')", name="status"),
+        CheckConstraint("(status = 'waiting') = (rows IS NOT NULL)", name="rows"),
+        Index("ix_task_imports_waiting", "id", postgresql_where=text("status = 'waiting'")),
+    )
+
+    id: Mapped[Id]
+    status: Mapped[str] = mapped_column(Text)
+    requested_by: Mapped[AccountRef]
+    requested_at: Mapped[Moment]
+    finished_at: Mapped[Moment | None]
+    rows_total: Mapped[int]
+    rows_done: Mapped[int]
+    """How far the run is; nothing of it is visible as a task before all of it is."""
+    rows: Mapped[list[dict[str, Any]] | None] = mapped_column(JSONB(none_as_null=True))
+    """Texts of the tasks, until they are created: `{"title", "jira_id", "description"}`."""
+    correlation_id: Mapped[str | None] = mapped_column(Text)

@@ -2,6 +2,8 @@
 
 from typing import ClassVar, Literal
 
+from pydantic import Field
+
 from service_kit.settings import ServiceSettings
 
 
@@ -19,3 +21,6 @@ class TrackerSettings(ServiceSettings):
 
     distribution_poll_s: float = 2
     """How often the worker looks for a distribution, should the wake-up have been lost."""
+
+    api_writes_per_minute: int = Field(default=6000, ge=1)
+    """Changes one account may make through the API per minute and web process; more are told to wait."""

@@ -1,4 +1,6 @@
-"""Composition of the worker process: the relay, the consumer of accounts, the tick that deals out tasks."""
+"""Composition of the worker process: relay, consumer, and the ticks that deal out and import tasks."""
+
+from uuid import UUID
 
 import structlog
 
@@ -27,5 +29,26 @@ def work(settings: ServiceSettings, *, metrics_port: int, host: str) -> None:
             if run.finished_at is not None:
                 log.info("distribution_done", distribution_id=str(run.id), tasks_assigned=run.tasks_assigned)
 
-    timetable = [Every(settings.distribution_poll_s, distribute, commands.DISTRIBUTIONS_CHANNEL)]
+    async def import_tasks(context: WorkerContext) -> None:
+        async def tell(import_id: UUID, rows_done: int) -> None:
+            async with context.database.transaction() as beside:
+                await commands.note_progress(beside, import_id, rows_done)
+
+        while True:
+            try:
+                async with context.database.transaction() as session:
+                    done = await commands.create_imported_tasks(session, random=dice, tell=tell)
+            except domain.NobodyToAssign:
+                async with context.database.transaction() as session:
+                    await commands.fail_import(session)
+                log.warning("import_failed", reason="nobody_to_assign")
+                continue
+            if done is None:
+                return
+            log.info("import_done", import_id=str(done))
+
+    timetable = [
+        Every(settings.distribution_poll_s, distribute, commands.DISTRIBUTIONS_CHANNEL),
+        Every(settings.distribution_poll_s, import_tasks, commands.IMPORTS_CHANNEL),
+    ]
     run_worker(settings, metrics_port=metrics_port, host=host, says=SAYS, router=router, timetable=timetable)

@@ -21,7 +21,7 @@ from typing import Annotated, Any
 import asyncpg
 import structlog
 from fastapi import APIRouter, FastAPI, Query, Request
-from sqlalchemy import BigInteger, cast, delete, func, select, text
+from sqlalchemy import BigInteger, delete, func, select, text
 from starlette.requests import HTTPConnection
 from starlette.responses import Response, StreamingResponse
 
@@ -36,8 +36,10 @@ from service_kit.text import message as _
 
 log = structlog.get_logger()
 
-Topics = Mapping[str, Callable[[CurrentUser], str | None]]
-"""By the name a page uses: the topic it means for this person, None where that person may not follow."""
+Topics = Mapping[str, Callable[[CurrentUser, str], str | None]]
+"""By the name a page uses: the topic it means for this person, None where that person may not follow.
+
+A name may carry an argument, `task:<id>`; without one the second parameter is empty."""
 
 HEARTBEAT_S = 20.0
 PAUSE_S = 0.25
@@ -56,8 +58,9 @@ LISTENING_PAUSE_S = 0.05
 STREAMS_MAX = 5000
 TOPICS_OF_A_PAGE_MAX = 8
 SEEN_MAX = 50_000
+NAME_LENGTH_MAX = 100
 EVERYTHING = "*"
-_NUMBER = re.compile(r"[0-9]{1,19}")
+_NUMBER = re.compile(r"[0-9]{1,18}")
 
 
 @dataclass(eq=False)
@@ -127,10 +130,7 @@ class LiveUpdates:
             rows = await session.scalars(
                 select(live_changes.c.topic)
                 .distinct()
-                .where(
-                    live_changes.c.transaction_id >= text("cast(:place as xid8)").bindparams(place=place),
-                    live_changes.c.topic.in_(wanted),
-                )
+                .where(live_changes.c.transaction_id >= place, live_changes.c.topic.in_(wanted))
             )
             return names_of(stream, set(rows))
 
@@ -184,31 +184,26 @@ class LiveUpdates:
     async def _read_new(self) -> None:
         async with self._database().reading() as session:
             # One statement, one snapshot: whatever is still under way in it ends at or above the next mark.
-            number = cast_number(live_changes.c.transaction_id)
             mark = text("select pg_snapshot_xmin(pg_current_snapshot())::text::bigint as mark")
             if self._watermark is None:
                 self._watermark = int((await session.execute(mark)).scalar_one())
                 return
             snapshot = mark.columns(mark=BigInteger).cte("snapshot")
             recent = (
-                select(live_changes.c.id, live_changes.c.topic)
-                .where(
-                    live_changes.c.transaction_id
-                    >= text("cast(:since as xid8)").bindparams(since=str(self._watermark))
-                )
-                .add_columns(number.label("number"))
+                select(live_changes.c.id, live_changes.c.topic, live_changes.c.transaction_id)
+                .where(live_changes.c.transaction_id >= self._watermark)
                 .subquery()
             )
             rows = (
                 await session.execute(
-                    select(snapshot.c.mark, recent.c.id, recent.c.topic, recent.c.number)
+                    select(snapshot.c.mark, recent)
                     .select_from(snapshot)
                     .join(recent, text("true"), isouter=True)
                 )
             ).all()
         self._watermark = int(rows[0].mark)
         new = [row for row in rows if row.id is not None and row.id not in self._seen]
-        self._seen = {row.id for row in rows if row.id is not None and row.number >= self._watermark}
+        self._seen = {row.id for row in rows if row.id is not None and row.transaction_id >= self._watermark}
         if len(self._seen) > SEEN_MAX:
             # A transaction that hangs holds the mark back; telling twice is only work.
             self._seen = set()
@@ -250,17 +245,12 @@ class LiveUpdates:
                 log.warning("live_changes_unswept", error=type(error).__name__)
 
 
-def place_of(mark: str) -> str | None:
+def place_of(mark: str) -> int | None:
     """The transaction a mark names, or None when changes since then may have been swept away."""
     place, _point, moment = mark.partition(".")
     if not (_NUMBER.fullmatch(place) and _NUMBER.fullmatch(moment)):
         return None
-    return place if time.time() - int(moment) < MARK_HOLDS_S else None
-
-
-def cast_number(column: Any) -> Any:
-    """Make a number of a transaction's id, which has no arithmetic of its own."""
-    return cast(cast(column, live_changes.c.topic.type), BigInteger)
+    return int(place) if time.time() - int(moment) < MARK_HOLDS_S else None
 
 
 def kind_of(topic: str) -> str:
@@ -345,7 +335,8 @@ def live_routes(known: Topics) -> APIRouter:
             raise Unavailable(_("This page does not follow along for the moment."))
         topics = {}
         for name in on:
-            topic = known[name](actor) if name in known else None
+            kind, _colon, argument = name[:NAME_LENGTH_MAX].partition(":")
+            topic = known[kind](actor, argument) if kind in known else None
             if topic is None:
                 text_ = _("There is nothing of this name to follow.")
                 raise Invalid(text_, errors=[FieldError("on", text_)])

@@ -3,6 +3,7 @@
 import re
 import secrets
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from datetime import datetime
 from urllib.parse import urlsplit
@@ -47,9 +48,12 @@ class DatabaseAway(Unavailable):
 class Frame:
     """Outermost layer of the application; whatever happens inside, an answer in our shape leaves."""
 
-    def __init__(self, app: ASGIApp, settings: ServiceSettings) -> None:
+    def __init__(
+        self, app: ASGIApp, settings: ServiceSettings, uploads: Mapping[str, int] | None = None
+    ) -> None:
         self._app = app
         self._settings = settings
+        self._uploads = uploads or {}
         self._policy = _content_policy(settings)
         self._own_origin = _origin(settings.public_url)
         self._secure = settings.public_url.startswith("https:")
@@ -101,7 +105,7 @@ class Frame:
                 self._let_pass(request, method)
                 if (moment := self._played_moment(request)) is not None:
                     stack.enter_context(business_moment(moment))
-                await self._app(scope, _counted(receive), send_framed)
+                await self._app(scope, _counted(receive, self._bytes_max(request)), send_framed)
                 name_span(f"{method} {_route_of(scope)}", status)
         except Exception as error:
             failure = _as_refusal(error, method, own_path(request))
@@ -115,7 +119,7 @@ class Frame:
     def _let_pass(self, request: Request, method: str) -> None:
         """Stop what is too large or comes from another site, before anything is read or done."""
         length = request.headers.get("content-length", "0")
-        if length.isdigit() and int(length) > BODY_BYTES_MAX:
+        if length.isdigit() and int(length) > self._bytes_max(request):
             raise TooLarge(_("A request may have at most one megabyte."))
         if method in SAFE_METHODS or request.headers.get("authorization", "").lower().startswith("bearer "):
             return
@@ -131,6 +135,10 @@ class Frame:
         if not own:
             log.warning("foreign_origin", site=site, origin=origin)
             raise ForeignOrigin(_("Open the page here and try again."))
+
+    def _bytes_max(self, request: Request) -> int:
+        """How large a body may be: only the paths that take files take more."""
+        return self._uploads.get(own_path(request), BODY_BYTES_MAX)
 
     def _played_moment(self, request: Request) -> datetime | None:
         """The business time a loader of past days asks for; only a local exchange listens to it."""
@@ -189,7 +197,7 @@ def _as_refusal(error: Exception, method: str, path: str) -> ServiceError:
     return ServiceError(_("This is our fault, not yours. It has been noted; please try again."))
 
 
-def _counted(receive: Receive) -> Receive:
+def _counted(receive: Receive, bytes_max: int) -> Receive:
     """Hold bodies of undeclared length to the same limit as the others."""
     received = 0
 
@@ -197,7 +205,7 @@ def _counted(receive: Receive) -> Receive:
         nonlocal received
         message = await receive()
         received += len(message.get("body", b""))
-        if received > BODY_BYTES_MAX:
+        if received > bytes_max:
             # The one exception that the framework lets through from the reading of a body.
             raise HTTPException(TooLarge.status)
         return message

@@ -147,4 +147,234 @@
       menu.querySelector("summary").focus();
     });
   });
+
+  // ------------------------------------------------------------------ live updates
+
+  // The stream says which topics have changed; the page asks for its own parts again and takes over what
+  // differs. A part is an element with an id and `data-live="topic"`; inside it, rows with ids are compared
+  // one by one, so that focus, scrolling and what was loaded further down stay.
+  const HIDDEN_MS = 10_000;
+  const OFFLINE_MS = 3000;
+  const AGAIN_MS = [500, 30_000];
+  const ROWS_MAX = 200;
+  const BREATH_MS = 700;
+  const banner = document.getElementById("connection");
+  let stream = null;
+  let mark = body.dataset.liveSince;
+  let wait = AGAIN_MS[0];
+  let again = 0;
+  let hiding = 0;
+  let cut = 0;
+  const wanted = new Set();
+  let asking = false;
+
+  function follow() {
+    clearTimeout(again);
+    if (stream || !body.dataset.liveOn || document.hidden) return;
+    const address = new URL(body.dataset.liveUrl, location.href);
+    for (const name of body.dataset.liveOn.split(" ")) address.searchParams.append("on", name);
+    address.searchParams.set("since", mark);
+    stream = new EventSource(address);
+    stream.addEventListener("open", connected);
+    stream.addEventListener("here", (event) => { mark = event.lastEventId || mark; });
+    stream.addEventListener("changed", (event) => {
+      mark = event.lastEventId || mark;
+      for (const name of event.data.split(" ")) wanted.add(name);
+      keepUp();
+    });
+    stream.addEventListener("error", () => {
+      disconnected();
+      // The browser tries again by itself unless the answer was no stream, as a gateway's is.
+      if (stream?.readyState === EventSource.CLOSED) unfollow(true);
+    });
+  }
+
+  // At once, but then not again before a breath: a busy exchange must not keep every open page busy.
+  async function keepUp() {
+    if (asking) return;
+    asking = true;
+    try {
+      while (wanted.size) {
+        const names = [...wanted];
+        wanted.clear();
+        await refresh(names);
+        await new Promise((resolve) => { setTimeout(resolve, BREATH_MS); });
+      }
+    } catch {
+      disconnected();
+    } finally {
+      asking = false;
+    }
+  }
+
+  function unfollow(andAgain) {
+    stream?.close();
+    stream = null;
+    clearTimeout(again);
+    if (!andAgain) return;
+    again = setTimeout(follow, wait * (0.75 + Math.random() / 2));
+    wait = Math.min(wait * 2, AGAIN_MS[1]);
+  }
+
+  function connected() {
+    wait = AGAIN_MS[0];
+    clearTimeout(cut);
+    cut = 0;
+    if (!banner.textContent) return;
+    banner.textContent = "";
+    tell(body.dataset.textBack, "info");
+  }
+
+  function disconnected() {
+    cut ||= setTimeout(() => { banner.textContent = body.dataset.textCut; }, navigator.onLine ? OFFLINE_MS : 0);
+  }
+
+  async function refresh(names) {
+    const parts = [...document.querySelectorAll("[data-live]")]
+      .filter((part) => part.id && part.dataset.live.split(" ").some((name) => names.includes(name)));
+    const addresses = new Map();
+    for (const part of parts) {
+      const address = new URL(part.dataset.liveFrom || location.href, location.href);
+      const rows = part.querySelectorAll("tr[id]").length;
+      if (rows && !address.searchParams.has("limit")) address.searchParams.set("limit", Math.min(Math.max(rows + 5, 50), ROWS_MAX));
+      addresses.set(address.href, [...(addresses.get(address.href) || []), part]);
+    }
+    for (const [address, waiting] of addresses) {
+      const answer = await fetch(address, { headers: { "HX-Request": "true", Accept: "text/html" }, credentials: "same-origin" });
+      if (!answer.ok || answer.headers.has("HX-Redirect")) continue;
+      const text = await answer.text();
+      const fresh = new DOMParser().parseFromString(`<body>${text}</body>`, "text/html");
+      for (const part of waiting) {
+        const found = fresh.getElementById(part.id);
+        if (found && part.isConnected) takeOver(part, found);
+      }
+    }
+    nameEverybody();
+  }
+
+  function takeOver(part, found) {
+    const rows = part.querySelector("tbody[id]");
+    const freshRows = rows && found.querySelector(`#${CSS.escape(rows.id)}`);
+    if (freshRows && part.dataset.liveRows !== undefined) return compareRows(part, rows, freshRows);
+    if (part.innerHTML === found.innerHTML) return;
+    const typing = part.querySelector("input:focus, textarea:focus, select:focus");
+    if (typing) return;
+    const focused = part.contains(document.activeElement) ? document.activeElement.id : "";
+    const came = part.dataset.liveRows === undefined ? [] : titles(found.querySelectorAll("tr[data-title]"));
+    const left = part.dataset.liveRows === undefined ? [] : titles(part.querySelectorAll("tr[data-title]:not([data-done])"));
+    part.innerHTML = found.innerHTML;
+    htmx.process(part);
+    if (focused) document.getElementById(focused)?.focus();
+    sayWhatMoved(part, came, left);
+  }
+
+  function compareRows(part, rows, freshRows) {
+    const fresh = [...freshRows.querySelectorAll(":scope > tr[id]")];
+    const ids = new Set(fresh.map((row) => row.id));
+    const more = freshRows.querySelector(":scope > .pager");
+    const last = fresh.at(-1);
+    const lastHere = last && rows.querySelector(`#${CSS.escape(last.id)}`);
+    const left = [];
+    const came = [];
+    for (const row of [...rows.querySelectorAll(":scope > tr[id]")]) {
+      // Beyond the part that was asked for nothing is known.
+      const beyond = more && lastHere && (lastHere.compareDocumentPosition(row) & Node.DOCUMENT_POSITION_FOLLOWING);
+      if (ids.has(row.id) || row.dataset.done !== undefined || beyond) continue;
+      left.push(row.dataset.title);
+      const next = row.nextElementSibling || row.previousElementSibling;
+      const held = row.contains(document.activeElement);
+      row.remove();
+      if (held) (next?.querySelector("a, button") || document.getElementById("main")).focus();
+    }
+    let before = null;
+    for (const row of fresh) {
+      const here = rows.querySelector(`#${CSS.escape(row.id)}`);
+      if (!here) {
+        row.classList.add("came");
+        came.push(row.dataset.title);
+        rows.insertBefore(document.adoptNode(row), before ? before.nextSibling : rows.firstChild);
+        htmx.process(row);
+        before = row;
+      } else {
+        if (here.dataset.state !== row.dataset.state && !here.contains(document.activeElement)) {
+          here.replaceWith(document.adoptNode(row));
+          htmx.process(row);
+          before = row;
+        } else before = here;
+      }
+    }
+    sayWhatMoved(part, came, left);
+  }
+
+  const titles = (rows) => [...rows].map((row) => row.dataset.title);
+
+  function sayWhatMoved(part, came, left) {
+    const say = (all, one, many) => {
+      const named = all.filter(Boolean);
+      if (!named.length || !one) return;
+      tell(named.length === 1 ? one.replace("{title}", named[0]) : many.replace("{n}", named.length), "info");
+    };
+    const stays = new Set(came.filter((title) => left.includes(title)));
+    say(came.filter((title) => !stays.has(title)), part.dataset.textCame, part.dataset.textCameMany);
+    say(left.filter((title) => !stays.has(title)), part.dataset.textLeft, part.dataset.textLeftMany);
+  }
+
+  document.addEventListener("visibilitychange", () => {
+    clearTimeout(hiding);
+    // A stream is one of the few connections a browser has per host: pages nobody looks at leave theirs.
+    if (document.hidden) hiding = setTimeout(() => unfollow(false), HIDDEN_MS);
+    else follow();
+  });
+  window.addEventListener("online", () => { unfollow(false); follow(); });
+  window.addEventListener("offline", disconnected);
+  window.addEventListener("pagehide", () => unfollow(false));
+  window.addEventListener("pageshow", follow);
+  follow();
+
+  // ------------------------------------------------------------------ keyboard
+
+  const KEYS_OFF = "ates-keys-off";
+  const keysDialog = document.getElementById("keys");
+  const keysOn = document.getElementById("keys-on");
+  if (keysOn) {
+    keysOn.checked = !localStorage.getItem(KEYS_OFF);
+    keysOn.addEventListener("change", () => {
+      if (keysOn.checked) localStorage.removeItem(KEYS_OFF);
+      else localStorage.setItem(KEYS_OFF, "1");
+    });
+  }
+  document.addEventListener("click", (event) => {
+    const opener = event.target.closest?.("[data-opens]");
+    if (opener) document.getElementById(opener.dataset.opens)?.showModal();
+  });
+
+  function step(by) {
+    const lines = [...document.querySelectorAll("main .table tbody tr")].filter((line) => line.querySelector("a"));
+    if (!lines.length) return;
+    const at = lines.findIndex((line) => line.classList.contains("at"));
+    const to = lines[Math.min(Math.max(at + by, 0), lines.length - 1)];
+    lines[at]?.classList.remove("at");
+    to.classList.add("at");
+    to.querySelector("a").focus();
+    to.scrollIntoView({ block: "nearest" });
+  }
+
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || localStorage.getItem(KEYS_OFF)) return;
+    if (event.target.closest("input, textarea, select, [contenteditable], dialog[open]")) return;
+    const search = document.querySelector('main input[type="search"]');
+    const doings = {
+      j: () => step(1),
+      k: () => step(-1),
+      c: () => { if (body.dataset.newTask) location.href = body.dataset.newTask; },
+      "/": () => { if (search) search.focus(); else if (body.dataset.search) location.href = body.dataset.search; },
+      "?": () => keysDialog?.showModal(),
+    };
+    // On a keyboard of another alphabet the keys lie where they lie on ours.
+    const doing = doings[event.key] || doings[{ KeyJ: "j", KeyK: "k", KeyC: "c" }[event.code]];
+    if (!doing) return;
+    event.preventDefault();
+    doing();
+  });
+  if (location.hash === "#field-search") document.getElementById("field-search")?.focus();
 })();

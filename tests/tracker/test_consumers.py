@@ -52,5 +52,5 @@ async def test_facts_about_accounts_become_the_replica(tracker: Service) -> None
     ]
 
 
-def test_the_tracker_hears_accounts_alone() -> None:
-    assert router.topics == {"auth.accounts"}
+def test_the_tracker_hears_accounts_and_prices_alone() -> None:
+    assert router.topics == {"auth.accounts", "billing.prices"}

@@ -105,7 +105,7 @@ class TestNewTask:
         page = (await browsers.of_worker.get(answer.headers["location"].removeprefix("/tracker"))).text
         assert "Drawn at random" in page
         assert str(browsers.worker.guid) in page
-        assert "a<br>b&lt;script&gt;" in page
+        assert "a<br />\nb&lt;script&gt;" in page
 
     async def test_a_pasted_line_is_split_and_said(self, tracker: Service, browsers: Browsers) -> None:
         answer = await browsers.of_worker.post("/tasks", data={"title": "[POP-1] - Paint"})
@@ -228,7 +228,8 @@ class TestAllTasks:
         assert await shown("worker=nonsense&status=nonsense") == [True, True]
 
     async def test_only_those_who_run_the_exchange_see_distribute(self, browsers: Browsers) -> None:
-        assert 'action="/tracker/distributions"' in (await browsers.of_manager.get("/all")).text
+        assert "/tracker/distributions/plan" in (await browsers.of_manager.get("/all")).text
+        assert (await browsers.of_worker.get("/distributions/plan")).status_code == 403
         assert "/distributions" not in (await browsers.of_worker.get("/all")).text
         assert (await browsers.of_worker.post("/distributions")).status_code == 403
 

@@ -1,6 +1,5 @@
 """What changed lately, for pages that follow along."""
 
-import sqlalchemy as sa
 from alembic import op
 
 from service_kit.migrating.grants import grant
@@ -17,11 +16,11 @@ def upgrade() -> None:
         CREATE TABLE live_changes (
             id bigint GENERATED ALWAYS AS IDENTITY,
             topic text NOT NULL,
-            transaction_id xid8 NOT NULL DEFAULT pg_current_xact_id(),
+            transaction_id bigint NOT NULL DEFAULT pg_current_xact_id()::text::bigint,
             at timestamptz NOT NULL DEFAULT clock_timestamp(),
             CONSTRAINT pk_live_changes PRIMARY KEY (id)
         )
         """
     )
-    op.create_index("ix_live_changes_transaction_id", "live_changes", [sa.text("transaction_id")])
+    op.create_index("ix_live_changes_transaction_id", "live_changes", ["transaction_id"])
     grant("live_changes", "SELECT, INSERT, DELETE")

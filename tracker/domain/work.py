@@ -16,6 +16,9 @@ TITLE_LENGTH_MAX = 200
 JIRA_ID_LENGTH_MAX = 50
 DESCRIPTION_LENGTH_MAX = 10_000
 
+FILTER_NAME_LENGTH_MAX = 60
+FILTERS_MAX = 50
+
 NEVER_ASSIGNED = ("admin", "client", "manager")
 """Roles that never get a task (R10): they run the exchange or order from it. Accountants work too."""
 
@@ -67,6 +70,11 @@ class DistributionNotFound(NotFound):
     title = _("There is no such distribution")
 
 
+class ImportNotFound(NotFound):
+    code = "import_not_found"
+    title = _("There is no such import")
+
+
 class TaskAlreadyDone(Conflict):
     code = "task_already_done"
     title = _("This task is already done")
@@ -80,6 +88,11 @@ class VersionConflict(Conflict):
 class NobodyToAssign(Conflict):
     code = "nobody_to_assign"
     title = _("There is nobody who could get a task")
+
+
+class FilterInvalid(Invalid):
+    code = "filter_invalid"
+    title = _("This filter cannot be saved")
 
 
 class NotTheAssignee(Forbidden):
@@ -155,6 +168,26 @@ class KnownAccount:
     active_at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What billing says of a task: the fee of each assignment and the reward for doing it."""
+
+    task_id: UUID
+    fee_cents: int
+    reward_cents: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFilter:
+    """What a list is narrowed to; None and empty narrow nothing."""
+
+    status: Status | None = None
+    assignee_id: UUID | None = None
+    search: str | None = None
+    created_from: datetime | None = None
+    created_before: datetime | None = None
+
+
 def parse_title(line: str) -> SplitTitle:
     """Take "[KEY-1] - title" apart, as people paste it; any other line is a title as it stands (C1)."""
     match = _BRACKETED.fullmatch(line)
@@ -220,6 +253,22 @@ def _checked_description(description: str | None) -> str:
 def searched_text(text: str | None) -> str | None:
     """What is looked for, without what no text contains; None when nothing is left."""
     return " ".join(_CONTROL.sub(" ", text or "").split()) or None
+
+
+def filter_name(name: str) -> str:
+    """Check the name of a saved filter. Raises `FilterInvalid`."""
+    tidy = " ".join(_CONTROL.sub(" ", name).split())
+    if not tidy or len(tidy) > FILTER_NAME_LENGTH_MAX:
+        text = _("A name has 1 to {limit} characters.", limit=FILTER_NAME_LENGTH_MAX)
+        raise FilterInvalid(text, errors=[FieldError("name", text)])
+    return tidy
+
+
+def refuse_further_filter(others: int) -> None:
+    if others >= FILTERS_MAX:
+        raise FilterInvalid(
+            _("At most {limit} filters can be saved; take one away first.", limit=FILTERS_MAX)
+        )
 
 
 def newest_by_account(facts: Iterable[AccountFact]) -> list[KnownAccount]:

@@ -1,77 +1,56 @@
-"""HTML pages of the tracker: my tasks, one task, all tasks, distributions."""
+"""My tasks, one task, a new one."""
 
-from random import Random
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import Depends, Form, Query, Request
+from fastapi import Form, Query, Request
 from starlette.responses import Response
 
 from service_kit.errors import Invalid, ServiceError
-from service_kit.identity import Actor, CurrentUser, Role, require
+from service_kit.identity import Actor, CurrentUser, require
 from service_kit.pages import redirect, render, toast, wants_fragment
 from service_kit.paging import PageRequest, Paging
 from service_kit.text import message as _
 from service_kit.web import Reading, ServiceRouter, Writing
 from tracker import commands, domain, queries
-from tracker.domain import Status, fair_dice
+from tracker.domain import Status, TaskFilter
 from tracker.models import Task
-
-EMPLOYEES = (Role.WORKER, Role.MANAGER, Role.ACCOUNTANT, Role.ADMIN)
-RUNNERS = (Role.MANAGER, Role.ADMIN)
-INPUT_LENGTH_MAX = 20_000
-"""Of one form field; the domain has the real limits and names the field that breaks them."""
+from tracker.pages.access import EMPLOYEES, INPUT_LENGTH_MAX, Dice, Field
+from tracker.pages.markdown import description_html
 
 HISTORY_SHOWN = PageRequest(limit=200)
 
-router = ServiceRouter(include_in_schema=False, dependencies=[require(*EMPLOYEES)])
-
-Dice = Annotated[Random, Depends(fair_dice)]
-Field = Annotated[str, Form(max_length=INPUT_LENGTH_MAX)]
+router = ServiceRouter(dependencies=[require(*EMPLOYEES)])
 
 
 @router.get("/")
 async def my_tasks(request: Request, session: Reading, actor: Actor, page: Paging) -> Response:
-    # "Show more" picks its rows out of the lists.
+    # "Show more" picks its rows out of the lists, live updates compare them.
     block = "lists" if wants_fragment(request) else None
     return render(request, "tracker/my_tasks.html", await _my_tasks(session, actor, page), block)
 
 
-@router.get("/all")
-async def all_tasks(
-    request: Request,
-    session: Reading,
-    actor: Actor,
-    page: Paging,
-    status: Annotated[str, Query(max_length=10)] = "",
-    worker: Annotated[str, Query(max_length=36)] = "",
-    search: Annotated[str, Query(max_length=200)] = "",
-) -> Response:
-    filters = {"status": status, "worker": worker, "search": search}
-    assignee_id = _worker(worker, actor)
-    found = await queries.tasks(
-        session,
-        page,
-        status=Status(status) if status in set(Status) else None,
-        assignee_id=assignee_id,
-        search=search,
-    )
-    may_distribute = actor.is_any(*RUNNERS)
-    context = {
-        "tasks": found,
-        "filters": filters,
-        "may_distribute": may_distribute,
-        "run": await queries.running_distribution(session) if may_distribute else None,
-        "open_count": await queries.open_tasks_count(session) if may_distribute else 0,
-        "workers": await queries.workers(session, besides=assignee_id),
-    }
-    block = "task_rows" if wants_fragment(request) else None
-    return render(request, "tracker/all_tasks.html", context, block)
+@router.get("/done")
+async def done(request: Request, session: Reading, actor: Actor, page: Paging) -> Response:
+    context = {"tasks": await queries.done(session, actor.guid, page)}
+    return render(request, "tracker/done.html", context, "done_rows" if wants_fragment(request) else None)
 
 
 @router.get("/tasks/new")
 async def new_task(request: Request) -> Response:
     return render(request, "tracker/new_task.html", _form())
+
+
+@router.get("/tasks/hint")
+async def new_task_hint(
+    request: Request,
+    session: Reading,
+    title: Annotated[str, Query(max_length=INPUT_LENGTH_MAX)] = "",
+    jira_id: Annotated[str, Query(max_length=INPUT_LENGTH_MAX)] = "",
+) -> Response:
+    """What will become of the line while it is typed."""
+    return render(request, "tracker/new_task.html", await _hint(session, title, jira_id), "hint")
 
 
 @router.post("/tasks")
@@ -83,19 +62,20 @@ async def create_task(
     title: Field = "",
     jira_id: Field = "",
     description: Field = "",
+    *,
+    anyway: Annotated[bool, Form()] = False,
 ) -> Response:
     split = domain.split_pasted(title, jira_id)
+    typed: dict[str, Any] = {"title": title, "jira_id": jira_id, "description": description}
     try:
-        task = await commands.create_task(
-            session,
-            actor,
-            title=split.title,
-            jira_id=split.jira_id,
-            description=description,
-            random=dice,
-        )
+        text = domain.task_text(split.title, split.jira_id, description)
+        same = [] if anyway else await queries.open_with_key(session, text.jira_id)
+        if same:
+            form = _form(**typed, same=same)
+            return render(request, "tracker/new_task.html", form, status=domain.VersionConflict.status)
+        (task,) = await commands.create_tasks(session, actor.guid, [text], random=dice)
     except (Invalid, domain.NobodyToAssign) as error:
-        form = _form(title=title, jira_id=jira_id, description=description, error=error)
+        form = _form(**typed, error=error)
         return render(request, "tracker/new_task.html", form, status=error.status)
     told = _("The task is created.")
     if split.title != title.strip():
@@ -108,7 +88,9 @@ async def show_task(
     request: Request, session: Reading, actor: Actor, task_id: UUID, *, new: Annotated[bool, Query()] = False
 ) -> Response:
     context = await _task(session, actor, task_id)
-    return render(request, "tracker/task.html", context | {"new": new})
+    if new:
+        context["drawn_from"] = await queries.eligible_count(session)
+    return render(request, "tracker/task.html", context, "task" if wants_fragment(request) else None)
 
 
 @router.get("/tasks/{task_id}/edit")
@@ -159,7 +141,7 @@ async def complete_task(
     if not wants_fragment(request):
         return toast(redirect(request, "/" if place == "mine" else f"/tasks/{task_id}"), told)
     if place == "mine":
-        context = {"completed": task, "done": await queries.done_today(session, actor.guid)}
+        context = {"completed": task, **await _done_today(session, actor)}
         page = render(request, "tracker/my_tasks.html", context, "completed_row")
     else:
         context = await _task(session, actor, task_id)
@@ -167,42 +149,29 @@ async def complete_task(
     return toast(page, told)
 
 
-@router.post("/distributions", dependencies=[require(*RUNNERS)])
-async def request_distribution(request: Request, session: Writing, actor: Actor) -> Response:
-    run = await commands.request_distribution(session, actor)
-    if wants_fragment(request):
-        return render(request, "tracker/distribution.html", {"run": run}, "progress")
-    return redirect(request, f"/distributions/{run.id}")
-
-
-@router.get("/distributions", dependencies=[require(*RUNNERS)])
-async def distributions(request: Request, session: Reading, page: Paging) -> Response:
-    context = {"runs": await queries.distributions(session, page)}
-    return render(request, "tracker/distributions.html", context, "runs" if wants_fragment(request) else None)
-
-
-@router.get("/distributions/{distribution_id}", dependencies=[require(*RUNNERS)])
-async def show_distribution(request: Request, session: Reading, distribution_id: UUID) -> Response:
-    run = await queries.distribution(session, distribution_id)
-    block = "progress" if wants_fragment(request) else None
-    return render(request, "tracker/distribution.html", {"run": run}, block)
-
-
-async def _my_tasks(session: Reading, actor: CurrentUser, page: PageRequest) -> dict[str, object]:
+async def _my_tasks(session: Reading, actor: CurrentUser, page: PageRequest) -> dict[str, Any]:
+    mine = TaskFilter(status=Status.OPEN, assignee_id=actor.guid)
     return {
-        "open": await queries.tasks(session, page, status=Status.OPEN, assignee_id=actor.guid),
-        "done": await queries.done_today(session, actor.guid),
+        "open": await queries.tasks(session, page, mine),
         "completed": None,
+        **await _done_today(session, actor),
     }
 
 
-async def _task(session: Reading, actor: CurrentUser, task_id: UUID) -> dict[str, object]:
+async def _done_today(session: Reading, actor: CurrentUser) -> dict[str, Any]:
+    tasks = await queries.done_today(session, actor.guid)
+    earned = sum(task.reward_cents or 0 for task in tasks)
+    return {"done": tasks, "earned_cents": earned if any(task.reward_cents for task in tasks) else None}
+
+
+async def _task(session: Reading, actor: CurrentUser, task_id: UUID) -> dict[str, Any]:
     task: Task = await queries.task(session, task_id)
     is_open = task.status == Status.OPEN
     return {
         "task": task,
+        "description": description_html(task.description),
         "history": await queries.history(session, task_id, HISTORY_SHOWN),
-        "new": False,
+        "drawn_from": None,
         "after_completing": False,
         "may_complete": is_open and task.assignee_id == actor.guid,
         "may_edit": is_open
@@ -212,9 +181,22 @@ async def _task(session: Reading, actor: CurrentUser, task_id: UUID) -> dict[str
     }
 
 
+async def _hint(session: Reading, title: str, jira_id: str) -> dict[str, Any]:
+    split = domain.split_pasted(title, jira_id)
+    return {
+        "split": split if split.title != title.strip() else None,
+        "same": await queries.open_with_key(session, split.jira_id),
+    }
+
+
 def _form(
-    *, title: str = "", jira_id: str = "", description: str = "", error: ServiceError | None = None
-) -> dict[str, object]:
+    *,
+    title: str = "",
+    jira_id: str = "",
+    description: str = "",
+    error: ServiceError | None = None,
+    same: Sequence[Task] = (),
+) -> dict[str, Any]:
     """What was typed, and what is wrong with it, by field."""
     errors = {found.field: found.message for found in error.errors} if error else {}
     return {
@@ -224,14 +206,6 @@ def _form(
         "errors": errors,
         "problem": error if error and not errors else None,
         "present": None,
+        "same": same,
+        "split": None,
     }
-
-
-def _worker(worker: str, actor: CurrentUser) -> UUID | None:
-    """Whose tasks an address asks for: mine, somebody's by id, or everybody's."""
-    if worker == "me":
-        return actor.guid
-    try:
-        return UUID(worker)
-    except ValueError:
-        return None

@@ -1,0 +1,150 @@
+"""Reading tasks and their history."""
+
+import re
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime, time
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Select, func, select, tuple_
+
+from service_kit.context import clock, settings
+from service_kit.database import ReadSession
+from service_kit.paging import Page, PageRequest
+from tracker.domain import Status, TaskFilter, TaskNotFound, searched_text
+from tracker.models import ELIGIBLE, Account, Task, TaskHistory, TaskSearch
+from tracker.settings import TrackerSettings
+
+DONE_TODAY_SHOWN_MAX = 100
+WORKERS_SHOWN_MAX = 200
+SAME_KEY_SHOWN_MAX = 5
+SEARCHED_WORDS_MAX = 20
+EXPORT_CHUNK = 2000
+_WORD = re.compile(r"[^\W_]+")
+SEARCH_WORDS = "russian"
+"""The text search configuration the documents were made with."""
+
+
+async def task(session: ReadSession, task_id: UUID) -> Task:
+    """Read one task. Raises `TaskNotFound`."""
+    found = await session.get(Task, task_id)
+    if found is None:
+        raise TaskNotFound
+    return found
+
+
+async def tasks(session: ReadSession, page: PageRequest, wanted: TaskFilter | None = None) -> Page[Task]:
+    """List tasks, newest first."""
+    statement = _wanted(wanted or TaskFilter())
+    if (after := page.after(UUID)) is not None:
+        statement = statement.where(Task.id < after[0])
+    rows = await session.scalars(statement.order_by(Task.id.desc()).limit(page.limit + 1))
+    return page.page(rows.all(), lambda row: (row.id,))
+
+
+async def every_task(session: ReadSession, wanted: TaskFilter) -> AsyncIterator[Sequence[Task]]:
+    """All tasks that a filter shows, newest first, chunk by chunk."""
+    last: UUID | None = None
+    while True:
+        statement = _wanted(wanted).order_by(Task.id.desc()).limit(EXPORT_CHUNK)
+        if last is not None:
+            statement = statement.where(Task.id < last)
+        chunk = (await session.scalars(statement)).all()
+        if chunk:
+            yield chunk
+            last = chunk[-1].id
+            session.expunge_all()
+        if len(chunk) < EXPORT_CHUNK:
+            return
+
+
+def _wanted(wanted: TaskFilter) -> Select[Task]:
+    statement = select(Task)
+    if wanted.status is not None:
+        statement = statement.where(Task.status == wanted.status)
+    if wanted.assignee_id is not None:
+        statement = statement.where(Task.assignee_id == wanted.assignee_id)
+    if text := searched_text(wanted.search):
+        statement = statement.where(Task.id.in_(_found(text)))
+    if wanted.created_from or wanted.created_before:
+        created = select(TaskSearch.task_id)
+        if wanted.created_from:
+            created = created.where(TaskSearch.created_at >= wanted.created_from)
+        if wanted.created_before:
+            created = created.where(TaskSearch.created_at < wanted.created_before)
+        statement = statement.where(Task.id.in_(created))
+    return statement
+
+
+def _found(text: str) -> Any:
+    """Tasks whose words begin with all of these, whatever their endings, or whose key begins like this."""
+    words = _WORD.findall(text)
+    by_key = select(TaskSearch.task_id).where(TaskSearch.jira_id.startswith(text.upper(), autoescape=True))
+    if not words:
+        return by_key
+    # Letters and digits alone, so that nothing in it is taken for an operator.
+    query = func.to_tsquery(SEARCH_WORDS, " & ".join(f"{word}:*" for word in words[:SEARCHED_WORDS_MAX]))
+    by_words = select(TaskSearch.task_id).where(TaskSearch.document.op("@@")(query))
+    return by_words.union_all(by_key)
+
+
+async def open_with_key(session: ReadSession, jira_id: str | None) -> Sequence[Task]:
+    """Open tasks that carry this key already, the newest first."""
+    if not jira_id:
+        return []
+    same = select(TaskSearch.task_id).where(TaskSearch.jira_id == jira_id.strip().upper())
+    rows = await session.scalars(
+        select(Task)
+        .where(Task.id.in_(same), Task.status == Status.OPEN)
+        .order_by(Task.id.desc())
+        .limit(SAME_KEY_SHOWN_MAX)
+    )
+    return rows.all()
+
+
+async def done(session: ReadSession, assignee_id: UUID, page: PageRequest) -> Page[Task]:
+    """What somebody has ever completed, the latest first."""
+    statement = select(Task).where(Task.assignee_id == assignee_id, Task.status == Status.DONE)
+    if (after := page.after(datetime, UUID)) is not None:
+        statement = statement.where(tuple_(Task.completed_at, Task.id) < tuple_(*after))
+    rows = await session.scalars(
+        statement.order_by(Task.completed_at.desc(), Task.id.desc()).limit(page.limit + 1)
+    )
+    return page.page(rows.all(), lambda row: (row.completed_at, row.id))
+
+
+async def done_today(session: ReadSession, assignee_id: UUID) -> Sequence[Task]:
+    """What somebody completed on the present business day, the latest first."""
+    zone = settings(session, TrackerSettings).zone
+    day_began = datetime.combine(clock(session).today(zone), time.min, zone)
+    rows = await session.scalars(
+        select(Task)
+        .where(Task.assignee_id == assignee_id, Task.status == Status.DONE, Task.completed_at >= day_began)
+        .order_by(Task.completed_at.desc())
+        .limit(DONE_TODAY_SHOWN_MAX)
+    )
+    return rows.all()
+
+
+async def workers(session: ReadSession, *, besides: UUID | None = None) -> Sequence[UUID]:
+    """Whom a list can be narrowed to: who may get tasks, and `besides` in any case."""
+    found = await session.scalars(
+        select(Account.id).where(ELIGIBLE).order_by(Account.id).limit(WORKERS_SHOWN_MAX)
+    )
+    listed = list(found)
+    return listed if besides is None or besides in listed else [*listed, besides]
+
+
+async def eligible_count(session: ReadSession) -> int:
+    """How many may get tasks."""
+    return await session.scalar(select(func.count()).select_from(Account).where(ELIGIBLE)) or 0
+
+
+async def history(session: ReadSession, task_id: UUID, page: PageRequest) -> Page[TaskHistory]:
+    """What happened to a task, from its beginning. Raises `TaskNotFound`."""
+    await task(session, task_id)
+    statement = select(TaskHistory).where(TaskHistory.task_id == task_id)
+    if (after := page.after(UUID)) is not None:
+        statement = statement.where(TaskHistory.id > after[0])
+    rows = await session.scalars(statement.order_by(TaskHistory.id).limit(page.limit + 1))
+    return page.page(rows.all(), lambda row: (row.id,))
