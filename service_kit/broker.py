@@ -12,6 +12,8 @@ from service_kit.settings import ServiceSettings
 log = structlog.get_logger()
 
 ANSWER_S = 10
+OURS_ALONE = (".dead-letters", ".redrive")
+"""Ends of the names of topics on which little comes and one process reads."""
 
 
 class Cluster:
@@ -52,7 +54,7 @@ class Cluster:
         missing = [
             NewTopic(
                 name=topic,
-                num_partitions=1 if topic.endswith(".dead-letters") else self._settings.topic_partitions,
+                num_partitions=1 if topic.endswith(OURS_ALONE) else self._settings.topic_partitions,
                 replication_factor=self._settings.topic_replicas,
                 # The outbox is the store that everything can be sent from again; the topic need not keep all.
                 topic_configs={"retention.ms": str(30 * 24 * 3600 * 1000)},

@@ -23,7 +23,7 @@ from pydantic import ValidationError
 from service_kit import telemetry
 from service_kit.consuming import EventRouter
 from service_kit.database import Database, will_pass
-from service_kit.dead_letters import Undeliverable, put_aside
+from service_kit.dead_letters import Place, Undeliverable, original_place, put_aside
 from service_kit.errors import ServiceError, Unavailable
 from service_kit.events import Event, Received
 from service_kit.inbox import first_time
@@ -232,15 +232,16 @@ class BatchConsumer:
                 schema = await self._schemas.by_id(int.from_bytes(value[1:FRAME_BYTES], "big"))
                 data = value[FRAME_BYTES:]
                 schema.refuse_invalid(orjson.loads(data))
+            place = original_place(Place(record.topic, record.partition, record.offset), headers)
             return Received(
                 data=event_type.model_validate_json(data),
                 event_id=UUID(headers["ce_id"]),
                 occurred_at=datetime.fromisoformat(headers["ce_time"]),
                 key=(record.key or b"").decode(),
                 correlation_id=headers.get("correlationid"),
-                topic=record.topic,
-                partition=record.partition,
-                offset=record.offset,
+                topic=place.topic,
+                partition=place.partition,
+                offset=place.offset,
                 sent_at=datetime.fromtimestamp(record.timestamp / 1000, UTC),
                 traceparent=headers.get("traceparent"),
                 raw=data,

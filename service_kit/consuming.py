@@ -45,10 +45,15 @@ class EventRouter:
 
     def __init__(self) -> None:
         self._routes: dict[str, _Route] = {}
+        self._returning: set[str] = set()
 
     @property
     def topics(self) -> set[str]:
-        return {route.event.topic for route in self._routes.values()}
+        return {route.event.topic for route in self._routes.values()} | self._returning
+
+    def also_read(self, topic: str) -> None:
+        """Read the same events on this topic as well: where dead letters come back."""
+        self._returning.add(topic)
 
     @property
     def hears(self) -> list[type[Event]]:

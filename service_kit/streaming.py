@@ -38,7 +38,9 @@ from service_kit.consumer import BatchConsumer
 from service_kit.consuming import EventRouter
 from service_kit.context import Context
 from service_kit.database import Database
-from service_kit.dead_letters import dead_letter_topic
+from service_kit.dead_letters import dead_letter_topic, redrive_topic
+from service_kit.dead_letters.acting import REDRIVES_CHANNEL
+from service_kit.dead_letters.sending import TICK_S, send_due_letters
 from service_kit.events import Event
 from service_kit.ids import new_id
 from service_kit.relay import Relay
@@ -112,6 +114,8 @@ class _Worker:
         self.context = WorkerContext(self.settings, clock, schemas, database)
         self.relay = Relay(self.settings, self.topics_said)
         if self.router.topics:
+            self.router.also_read(redrive_topic(self.settings.name))
+            self.timetable = [*self.timetable, Every(TICK_S, _send_dead_letters, REDRIVES_CHANNEL)]
             instance = f"{self.settings.name}-{os.environ.get('ATES_INSTANCE', '0')}"
             self.context.consumer = BatchConsumer(
                 self.settings, database, schemas, self.router, instance=instance
@@ -120,7 +124,9 @@ class _Worker:
     @property
     def topics_said(self) -> set[str]:
         said = {event.topic for event in self.says}
-        return said | ({dead_letter_topic(self.settings.name)} if self.router.topics else set())
+        if not self.router.topics:
+            return said
+        return said | {dead_letter_topic(self.settings.name), redrive_topic(self.settings.name)}
 
     @property
     def probe_topic(self) -> str:
@@ -243,6 +249,10 @@ def _hosting(worker: _Worker) -> type[Service]:
             await worker.context.database.close()
 
     return Hosting
+
+
+async def _send_dead_letters(context: WorkerContext) -> None:
+    await send_due_letters(context.database)
 
 
 async def _watch_progress(worker: _Worker) -> None:

@@ -58,6 +58,9 @@ BATCH_SECONDS = Histogram(
 DEAD_LETTERS = Counter(
     "ates_dead_letters_total", "Events put aside because they can not be handled", ["reason"]
 )
+DEAD_LETTERS_WAITING = Gauge(
+    "ates_dead_letters_waiting", "Dead letters that nobody has decided about", ["reason"]
+)
 DUPLICATES_DIFFERENT = Counter(
     "ates_duplicates_with_other_content_total", "Events whose id came again with other content: an alarm"
 )

@@ -6,10 +6,11 @@ own, so that other consumers of the fact see nothing; the inbox counts its event
 """
 
 from service_kit.dead_letters.keeping import Undeliverable, put_aside
-from service_kit.dead_letters.places import dead_letter_topic, original_place, redrive_topic
+from service_kit.dead_letters.places import Place, dead_letter_topic, original_place, redrive_topic
 from service_kit.dead_letters.tables import dead_letters
 
 __all__ = [
+    "Place",
     "Undeliverable",
     "dead_letter_topic",
     "dead_letters",

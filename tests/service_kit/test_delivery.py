@@ -22,6 +22,8 @@ from service_kit.consumer import BatchConsumer
 from service_kit.consuming import EventRouter
 from service_kit.context import Context
 from service_kit.database import Session
+from service_kit.dead_letters import redrive_topic
+from service_kit.dead_letters.acting import Actor, redrive_one
 from service_kit.errors import Invalid
 from service_kit.events import Received
 from service_kit.outbox import publish
@@ -243,6 +245,65 @@ async def test_an_event_that_can_not_be_handled_is_put_aside_and_the_others_go_o
             return await records(sample, "sample.dead-letters")
 
         assert await eventually(said) == [await sample.scalar("select value from dead_letters")]
+
+
+async def test_a_dead_letter_that_is_sent_again_acts_once_and_keeps_its_place(sample: Service) -> None:
+    """It goes round while the cause is still there, then twice when it is away."""
+    router = EventRouter()
+    router.also_read(redrive_topic("sample"))
+    task, last = uuid4(), uuid4()
+    causes = ["there is a cause"]
+
+    @router.on(TaskCompleted)
+    async def refuse_at_first(session: Session, event: Received[TaskCompleted]) -> None:
+        if causes:
+            raise Invalid(causes[0])
+        place = f"{event.topic} {event.partition} {event.offset}"
+        await session.execute(insert(Effect), [{"task_id": event.data.task_id, "what": place}])
+
+    await declare_topics(sample.settings, [redrive_topic("sample")])
+
+    async def waiting(number: int) -> bool:
+        return bool(
+            await sample.scalar("select count(*) from dead_letters where state = 'waiting'") == number
+        )
+
+    async def send_again(key: UUID) -> None:
+        async with sample.transaction() as session:
+            found = await session.scalar(
+                text("select id from dead_letters where key = :k"), {"k": str(key).encode()}
+            )
+            await session.execute(
+                text("update dead_letters set state = 'waiting' where id = :i"), {"i": found}
+            )
+            await redrive_one(session, found, Actor(operator="test"))
+
+    async with in_background(relay(sample).run(), consumer(sample, router).run()):
+        await say(sample, task, 1)
+        await say(sample, last, 1)
+        await eventually(lambda: waiting(2))
+        await send_again(task)
+
+        async def back_again() -> bool:
+            return bool(await sample.scalar("select max(attempts) from dead_letters") == 2) and await waiting(
+                2
+            )
+
+        await eventually(back_again)
+        causes.clear()
+        # The topic of what comes back has one partition: when the last one acted, those before it were read.
+        for key in (task, task, last):
+            await send_again(key)
+
+        async def last_acted() -> bool:
+            return last in {key for key, _ in await effects(sample)}
+
+        await eventually(last_acted)
+    async with sample.reading() as session:
+        kept = await session.execute(text('select key, topic, partition, "offset" from dead_letters'))
+        places = {UUID(row.key.decode()): f"{row.topic} {row.partition} {row.offset}" for row in kept}
+    assert await effects(sample) == [(task, places[task]), (last, places[last])]
+    assert places[task].startswith(TOPIC)
 
 
 @pytest.mark.parametrize(
