@@ -166,7 +166,7 @@ def token(
             chosen = found if every else [await _account(session, login)]
             tokens = {}
             for account in chosen:
-                begun = await begin_session(session, settings, account)
+                begun = await begin_session(session, settings, account, said=False)
                 person = begun.sign_on.subject(account)
                 tokens[account.login] = mint_access_token(provider, person, LOCAL_CLIENT, LOCAL_SCOPE)
         typer.echo(json.dumps(tokens) if every else tokens[chosen[0].login])

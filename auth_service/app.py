@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from uuid import UUID
 
 import structlog
 from fastapi import FastAPI
 from joserfc.jwk import KeySet
 
 from auth_service.api import accounts as accounts_api
-from auth_service.api import protocol
+from auth_service.api import protocol, verification
 from auth_service.commands.accounts import create_first_admin
 from auth_service.commands.clients import upsert_clients
 from auth_service.commands.keys import ensure_keys
@@ -17,13 +18,16 @@ from auth_service.commands.passwords import Passwords
 from auth_service.events import SAYS
 from auth_service.pages import accounts, authorizing, home, people, profile, sign_in, sign_on, sign_out
 from auth_service.queries.keys import Keys
+from auth_service.queries.sessions import person_of_token
 from auth_service.settings import AuthSettings
 from service_kit.clock import Clock
 from service_kit.database import Database
 from service_kit.errors import Unavailable
-from service_kit.identity.tokens import Verifier
+from service_kit.identity import CurrentUser
+from service_kit.identity.tokens import InvalidToken, Verifier
 from service_kit.schema_client import SchemaClient
 from service_kit.settings import ServiceSettings
+from service_kit.text import message as _
 from service_kit.web import Runtime, create_app
 
 log = structlog.get_logger()
@@ -44,6 +48,31 @@ class OwnKeys:
         return KeySet([key for key in ring.public.keys if key.kid == kid])
 
 
+class OwnVerifier(Verifier):
+    """Tokens at our own door: here the session and the account can simply be asked."""
+
+    def __init__(self, keys: Keys, database: Database, settings: AuthSettings) -> None:
+        super().__init__(
+            OwnKeys(keys, database),
+            issuer=settings.issuer,
+            audience=settings.public_url,
+            client_id=settings.name,
+        )
+        self._database = database
+
+    async def current_user(self, token: str) -> CurrentUser:
+        read = await self.access_token(token)
+        person = None
+        if read.session_id is not None:
+            async with self._database.reading() as session:
+                person = await person_of_token(
+                    session, account_id=read.guid, session_id=UUID(read.session_id)
+                )
+        if person is None or person.role is not read.role:
+            raise InvalidToken(_("This token does not hold. Get a new one and try again."))
+        return CurrentUser(guid=read.guid, role=read.role, name=person.name, session_id=read.session_id)
+
+
 @asynccontextmanager
 async def stand_up(app: FastAPI, runtime: Runtime) -> AsyncIterator[None]:
     """Make keys and clients, and the first administrator as soon as its fact can be said."""
@@ -53,12 +82,7 @@ async def stand_up(app: FastAPI, runtime: Runtime) -> AsyncIterator[None]:
     app.state.passwords = passwords = Passwords()
     runtime.authenticate = sign_on.authenticate
     runtime.sign_in_path = "/sign-in"
-    runtime.verifier = Verifier(
-        OwnKeys(keys, runtime.database),
-        issuer=settings.issuer,
-        audience=settings.public_url,
-        client_id=settings.name,
-    )
+    runtime.verifier = OwnVerifier(keys, runtime.database, settings)
     async with runtime.database.transaction() as session:
         await ensure_keys(session, secret_key)
         await upsert_clients(session, settings)
@@ -115,6 +139,7 @@ def web(
         package="auth_service",
         routers=[
             protocol.router,
+            verification.router,
             accounts_api.router,
             authorizing.router,
             sign_in.router,

@@ -18,6 +18,8 @@ from service_kit.context import Context
 from service_kit.database import Database
 from service_kit.errors import NotFound
 from service_kit.events import Event
+from service_kit.identity.denials import Denials
+from service_kit.identity.hearing import hear_denials
 from service_kit.identity.signin import SignIn, sign_in_routes
 from service_kit.identity.tokens import PublishedKeys, Verifier, fetch_over_http
 from service_kit.pages import Pages
@@ -98,6 +100,8 @@ def create_app(
                 app.state.sign_in = sign_in = SignIn(runtime)
                 stack.push_async_callback(sign_in.close)
                 runtime.authenticate = sign_in.authenticate
+                hearing = asyncio.create_task(hear_denials(settings, runtime.denials))
+                stack.push_async_callback(_cancel, hearing)
             # Known before the look-up takes its first step, so that no false readiness lies between.
             runtime.schemas.missing = {event.type_name() for event in says}
             loading = asyncio.create_task(runtime.schemas.keep(says))
@@ -143,6 +147,7 @@ async def _stand_up(
     )
     stack.push_async_callback(database.close)
     http = await stack.enter_async_context(httpx2.AsyncClient(timeout=CALL_TIMEOUT_S, transport=transport))
+    denials = Denials()
     return Runtime(
         settings=settings,
         package=package,
@@ -150,11 +155,13 @@ async def _stand_up(
         clock=clock,
         schemas=schemas,
         http=http,
+        denials=denials,
         verifier=Verifier(
             PublishedKeys(fetch_over_http(http, settings.auth_url)),
             issuer=settings.issuer,
             audience=settings.public_url,
             client_id=settings.name,
+            denials=denials,
         ),
         pages=Pages(settings, package),
         authenticate=_nobody,

@@ -8,6 +8,7 @@ from sqlalchemy import delete, select, update
 
 from auth_service.commands.audit import record
 from auth_service.domain.tokens import digest, new_secret
+from auth_service.events import SessionBegan, SessionEnded
 from auth_service.models import (
     Account,
     AuthorizationCode,
@@ -21,6 +22,7 @@ from auth_service.models import (
 from auth_service.settings import AuthSettings
 from service_kit.database import Session, notify_after_commit
 from service_kit.ids import new_id
+from service_kit.outbox import publish
 
 NOTICES_CHANNEL = "logout_notices"
 
@@ -33,8 +35,13 @@ class Begun:
     secret: str
 
 
-async def begin_session(session: Session, settings: AuthSettings, account: Account) -> Begun:
-    """Begin a session with an id and a secret of its own, so that nobody can plant one beforehand."""
+async def begin_session(
+    session: Session, settings: AuthSettings, account: Account, *, said: bool = True
+) -> Begun:
+    """Begin a session with an id and a secret of its own, so that nobody can plant one beforehand.
+
+    The command line of a developer signs nobody in: what it begins for a token is not `said`.
+    """
     now = datetime.now(UTC)
     secret = new_secret()
     sign_on = SignOnSession(
@@ -47,6 +54,9 @@ async def begin_session(session: Session, settings: AuthSettings, account: Accou
     )
     session.add(sign_on)
     await session.flush()
+    if said:
+        fact = SessionBegan(session_id=sign_on.id, user_guid=account.id, began_at=now)
+        await publish(session, fact, key=sign_on.id, occurred_at=now)
     return Begun(sign_on, secret)
 
 
@@ -72,11 +82,19 @@ async def _end(session: Session, session_ids: list[UUID], reason: str) -> None:
     if not session_ids:
         return
     now = datetime.now(UTC)
-    await session.execute(
+    ended = await session.execute(
         update(SignOnSession)
         .where(SignOnSession.id.in_(session_ids), SignOnSession.ended_at.is_(None))
         .values(ended_at=now)
+        .returning(SignOnSession.id, SignOnSession.account_id)
     )
+    for session_id, account_id in ended.all():
+        await publish(
+            session,
+            SessionEnded(session_id=session_id, user_guid=account_id, ended_at=now),
+            key=session_id,
+            occurred_at=now,
+        )
     families = await session.execute(
         update(TokenFamily)
         .where(TokenFamily.session_id.in_(session_ids), TokenFamily.revoked_at.is_(None))

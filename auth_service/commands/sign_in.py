@@ -4,7 +4,6 @@ The guess is counted and committed before it is checked, so that guesses made at
 tries than the limit allows.
 """
 
-import hashlib
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -13,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from auth_service.commands.audit import record
 from auth_service.commands.sessions import begin_session
-from auth_service.domain.sign_in import FORGOTTEN_AFTER, WaitRule
+from auth_service.domain.sign_in import FORGOTTEN_AFTER, WaitRule, account_key, address_key, caller_key
 from auth_service.models import Account, GuessCounter
 from auth_service.settings import AuthSettings
 from service_kit.database import Session
@@ -23,8 +22,8 @@ REHASHED = "password_rehashed"
 
 async def admit_guess(session: Session, settings: AuthSettings, login: str, address: str) -> bool:
     """Count one guess against the account's name and the address; False when either has to wait."""
-    by_account = await _count(session, _account_key(login), WaitRule(settings.attempts_per_account))
-    by_address = await _count(session, _address_key(address), WaitRule(settings.attempts_per_address))
+    by_account = await _count(session, account_key(login), WaitRule(settings.attempts_per_account))
+    by_address = await _count(session, address_key(address), WaitRule(settings.attempts_per_address))
     return by_account and by_address
 
 
@@ -52,7 +51,7 @@ async def sign_in(
     # An address may belong to many: only this one good guess is taken back.
     await session.execute(
         update(GuessCounter)
-        .where(GuessCounter.key == _address_key(address))
+        .where(GuessCounter.key == address_key(address))
         .values(failures=case((GuessCounter.failures > 0, GuessCounter.failures - 1), else_=0))
     )
     begun = await begin_session(session, settings, account)
@@ -62,12 +61,17 @@ async def sign_in(
 
 async def clear_guesses(session: Session, login: str) -> None:
     """A right password wipes out the wrong ones before it."""
-    await session.execute(delete(GuessCounter).where(GuessCounter.key == _account_key(login)))
+    await session.execute(delete(GuessCounter).where(GuessCounter.key == account_key(login)))
 
 
 def note_failed_sign_in(session: Session, account_id: UUID | None, *, address: str, reason: str) -> None:
     """Keep why, for the admins; the person at the form is always told the same."""
     record(session, "sign_in_failed", account_id=account_id, address=address, details={"reason": reason})
+
+
+async def note_bad_credential(session: Session, settings: AuthSettings, address: str) -> None:
+    """Count a token or cookie that does not hold; nobody guesses one, but asking costs us something."""
+    await _count(session, caller_key(address), WaitRule(settings.attempts_per_address))
 
 
 async def forget_old_guesses(session: Session) -> None:
@@ -98,11 +102,3 @@ async def _count(session: Session, key: bytes, rule: WaitRule) -> bool:
     counter.waits_until = now + rule.wait_after(counter.failures)
     await session.flush()
     return True
-
-
-def _account_key(login: str) -> bytes:
-    return hashlib.sha256(f"account:{login}".encode()).digest()
-
-
-def _address_key(address: str) -> bytes:
-    return hashlib.sha256(f"address:{address}".encode()).digest()

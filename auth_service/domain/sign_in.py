@@ -1,5 +1,6 @@
-"""How long somebody waits after wrong guesses."""
+"""How long somebody waits after wrong guesses, and under which key they are counted."""
 
+import hashlib
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -20,3 +21,21 @@ class WaitRule:
             return timedelta()
         doublings = min(failures - self.free, 10)
         return timedelta(seconds=min(FIRST_WAIT_S * 2**doublings, LONGEST_WAIT_S))
+
+
+def account_key(login: str) -> bytes:
+    return _key("account", login)
+
+
+def address_key(address: str) -> bytes:
+    return _key("address", address)
+
+
+def caller_key(address: str) -> bytes:
+    """Programs and gateways that show tokens and cookies which do not hold."""
+    return _key("caller", address)
+
+
+def _key(kind: str, name: str) -> bytes:
+    """A digest: counters hold no names and no addresses."""
+    return hashlib.sha256(f"{kind}:{name}".encode()).digest()

@@ -80,7 +80,9 @@ class SignIn:
         if not session_id:
             return None
         found = await self._renewal.current(hash_of(session_id))
-        return None if found is None else found.user
+        if found is None or self._runtime.denials.refuses(found.user):
+            return None
+        return found.user
 
     async def close(self) -> None:
         await self._renewal.close()

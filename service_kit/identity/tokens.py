@@ -17,6 +17,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from service_kit.errors import Unauthenticated, Unavailable
+from service_kit.identity.denials import Denials
 from service_kit.roles import CurrentUser, Role
 from service_kit.text import message as _
 
@@ -119,8 +120,11 @@ class AccessToken:
 class Verifier:
     """Checks tokens of one issuer for one service."""
 
-    def __init__(self, keys: Keys, *, issuer: str, audience: str, client_id: str) -> None:
+    def __init__(
+        self, keys: Keys, *, issuer: str, audience: str, client_id: str, denials: Denials | None = None
+    ) -> None:
         self._keys = keys
+        self._denials = Denials() if denials is None else denials
         self._issuer = issuer
         self._audience = audience
         self._client_id = client_id
@@ -140,9 +144,12 @@ class Verifier:
             raise _invalid("claims", error) from error
 
     async def current_user(self, token: str) -> CurrentUser:
-        """Read who calls with this bearer token. Raises `InvalidToken`."""
+        """Read who calls with this bearer token, unless stopped since. Raises `InvalidToken`."""
         read = await self.access_token(token)
-        return CurrentUser(guid=read.guid, role=read.role, session_id=read.session_id)
+        user = CurrentUser(guid=read.guid, role=read.role, session_id=read.session_id)
+        if self._denials.refuses(user):
+            raise _invalid("stopped")
+        return user
 
     async def id_token(self, token: str, *, nonce: str | None) -> dict[str, Any]:
         """Read who signed in. Without a nonce the token is one that came with a renewal."""

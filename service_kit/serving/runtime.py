@@ -13,6 +13,7 @@ from service_kit.schema_client import SchemaClient
 from service_kit.settings import ServiceSettings
 
 if TYPE_CHECKING:
+    from service_kit.identity.denials import Denials
     from service_kit.identity.tokens import Verifier
     from service_kit.pages import Pages
     from service_kit.roles import CurrentUser
@@ -33,6 +34,8 @@ class Runtime:
     schemas: SchemaClient
     http: httpx2.AsyncClient
     """For the synchronous calls there are: tokens and keys."""
+    denials: "Denials"
+    """Who was blocked, signed out or given another role lately."""
     verifier: "Verifier"
     pages: "Pages"
     authenticate: "Callable[[Request], Awaitable[CurrentUser | None]]"

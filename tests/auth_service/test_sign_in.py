@@ -225,6 +225,28 @@ class TestSessions:
             assert (await browser.http.get("/profile")).status_code == 303
 
 
+class TestFacts:
+    async def test_sign_in_and_out_are_said(self, auth: Auth) -> None:
+        """A session's begin and end are facts with ids alone, in this order under one key."""
+        person = await auth.person()
+        browser = await auth.signed_in(person)
+        await browser.http.post("/logout")
+        said = [fact for fact in await auth.service.said() if fact["data"].get("userGuid") == person.id]
+        begun, ended = (fact for fact in said if fact["topic"] == "auth.sessions")
+        assert (begun["name"], ended["name"]) == ("SessionBegan", "SessionEnded")
+        assert begun["key"] == ended["key"] == begun["data"]["sessionId"]
+        assert set(ended["data"]) == {"sessionId", "userGuid", "endedAt"}
+
+    async def test_a_block_ends_each_session_by_a_fact(self, auth: Auth) -> None:
+        """Every open session of a blocked person is said to have ended."""
+        person = await auth.person()
+        for _ in range(3):
+            await auth.signed_in(person)
+        await auth.change(person, blocked=True)
+        said = [fact for fact in await auth.service.said() if fact["data"].get("userGuid") == person.id]
+        assert [fact["name"] for fact in said].count("SessionEnded") == 3
+
+
 class TestSigningOut:
     async def test_own_button(self, auth: Auth) -> None:
         """The session and its refresh tokens end, the cookie goes, and the farewell page is shown."""
