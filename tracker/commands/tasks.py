@@ -20,9 +20,6 @@ from tracker.domain import AssignReason, HistoryKind, Status, TaskText
 from tracker.events import TaskAssigned, TaskCompleted, TaskCreated, TaskCreatedV1, TaskUpdated
 from tracker.models import ELIGIBLE, Account, Task, TaskHistory, TaskSearch
 
-SEARCH_WORDS = "russian"
-"""The text search configuration: it knows Russian words, and takes those in Latin letters for English."""
-
 
 class TextChange(TypedDict, total=False):
     """What an edit changes; what is absent stays."""
@@ -181,7 +178,7 @@ async def _let_find(session: Session, tasks: Sequence[Task]) -> None:
                 "task_id": task.id,
                 "jira_id": task.jira_id,
                 "created_at": task.created_at,
-                "document": func.to_tsvector(SEARCH_WORDS, f"{task.title} {task.description}"),
+                "document": func.array_to_tsvector(func.search_words(f"{task.title} {task.description}")),
             }
             for task in tasks
         ]

@@ -1,6 +1,5 @@
 """Reading tasks and their history."""
 
-import re
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, time
 from typing import Any
@@ -18,11 +17,7 @@ from tracker.settings import TrackerSettings
 DONE_TODAY_SHOWN_MAX = 100
 WORKERS_SHOWN_MAX = 200
 SAME_KEY_SHOWN_MAX = 5
-SEARCHED_WORDS_MAX = 20
 EXPORT_CHUNK = 2000
-_WORD = re.compile(r"[^\W_]+")
-SEARCH_WORDS = "russian"
-"""The text search configuration the documents were made with."""
 
 
 async def task(session: ReadSession, task_id: UUID) -> Task:
@@ -78,13 +73,8 @@ def _wanted(wanted: TaskFilter) -> Select[Task]:
 
 def _found(text: str) -> Any:
     """Tasks whose words begin with all of these, whatever their endings, or whose key begins like this."""
-    words = _WORD.findall(text)
     by_key = select(TaskSearch.task_id).where(TaskSearch.jira_id.startswith(text.upper(), autoescape=True))
-    if not words:
-        return by_key
-    # Letters and digits alone, so that nothing in it is taken for an operator.
-    query = func.to_tsquery(SEARCH_WORDS, " & ".join(f"{word}:*" for word in words[:SEARCHED_WORDS_MAX]))
-    by_words = select(TaskSearch.task_id).where(TaskSearch.document.op("@@")(query))
+    by_words = select(TaskSearch.task_id).where(TaskSearch.document.op("@@")(func.search_query(text)))
     return by_words.union_all(by_key)
 
 
