@@ -22,6 +22,7 @@ from local_stack.home import ROOT
 
 CAN_FORK = sys.platform == "linux"
 _COMM_LENGTH = 15
+_CODE_WITHIN_S = 5
 
 
 class Running(Protocol):
@@ -72,6 +73,7 @@ class _Forked:
         self._loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[int] = self._loop.create_future()
         self._descriptor = os.pidfd_open(pid)
+        self._noting: asyncio.Task[None] | None = None
         self._loop.add_reader(self._descriptor, self._note_end)
 
     @classmethod
@@ -105,8 +107,11 @@ class _Forked:
     def _note_end(self) -> None:
         self._loop.remove_reader(self._descriptor)
         os.close(self._descriptor)
-        self._process.join(0)
-        # The fork server tells the code, if it still lives and was quick enough.
+        self._noting = self._loop.create_task(self._note_code())
+
+    async def _note_code(self) -> None:
+        # The fork server tells the code a moment after the end, unless it has ended itself.
+        await asyncio.to_thread(self._process.join, _CODE_WITHIN_S)
         self._ended.set_result(self._process.exitcode if self._process.exitcode is not None else -1)
 
 

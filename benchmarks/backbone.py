@@ -1,0 +1,340 @@
+"""Kafka to ledger: how fast one billing worker turns a backlog of facts into journal, postings and new facts.
+
+Starts engines of its own in a folder that is deleted afterwards: PostgreSQL, Kafka, the registry, later one
+billing worker, all on this machine's cores. The topic is filled with the facts of N tasks (created, assigned,
+completed) in the tracker's own form; then the worker starts. Time counts from its first entry to its last.
+Afterwards `billing verify` must find nothing and every fact must stand in the inbox once, else the figure is
+void. The limit measured beside it is the same rows written by COPY alone into tables of the same shape.
+"""
+
+import argparse
+import asyncio
+import json
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from random import Random
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import httpx2
+import psutil
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from local_stack.credentials import Credentials
+from local_stack.engines.databases import ensure_database
+from local_stack.engines.java import find_java
+from local_stack.engines.kafka import Kafka
+from local_stack.engines.postgres import Postgres
+from local_stack.engines.program import Program
+from local_stack.environment import environment, owner_environment
+from local_stack.home import Home, installed_folder
+from local_stack.launching import Running, launch
+from local_stack.layout import Layout
+from local_stack.ports import PortChooser
+from local_stack.services import BILLING, REGISTRY, Service
+
+GOAL_PER_S = 25_000
+GOAL_OF_COPY = 0.4
+PARTITIONS = 8
+TOPIC = "tracker.tasks"
+WORKERS = 1_000
+WRITTEN = ("inbox", "journal_entries", "postings", "outbox")
+POLL_S = 0.05
+
+
+@dataclass
+class Stage:
+    """The engines and what is needed to speak to them."""
+
+    home: Home
+    layout: Layout
+    credentials: Credentials
+    postgres: Running
+    kafka: Running
+
+    async def run(self, service: Service, *arguments: str, owner: bool = False) -> Running:
+        told = (owner_environment if owner else environment)(
+            service, self.home, self.layout, self.credentials
+        )
+        program = Program(
+            [sys.executable, "-m", service.package, *arguments], environment=told, module=service.package
+        )
+        return await launch(program, self.home.logs / f"{service.name}-{arguments[0]}.log")
+
+    def superuser(self, database: str) -> str:
+        return Postgres(self.home.postgres, self.layout.postgres, self.credentials.postgres).dsn(database)
+
+
+@asynccontextmanager
+async def engines() -> AsyncIterator[Stage]:
+    folder = Path(tempfile.mkdtemp(prefix="ates-bench-"))
+    home = Home(folder)
+    home.logs.mkdir()
+    started: list[tuple[Running, int]] = []
+    try:
+        layout = Layout.choose(PortChooser(set()).draw())
+        credentials = Credentials(home.secrets_file)
+        server = Postgres(home.postgres, layout.postgres, credentials.postgres)
+        server.prepare()
+        broker = Kafka(
+            home.kafka,
+            layout.kafka,
+            layout.kafka_controller,
+            java=find_java(),
+            jars=installed_folder() / "java",
+        )
+        broker.prepare()
+        running = []
+        for name, engine in (("postgres", server), ("kafka", broker)):
+            program = engine.program()
+            process = await launch(program, home.logs / f"{name}.log")
+            started.append((process, program.stop_signal))
+            running.append(process)
+            while not await asyncio.to_thread(engine.is_ready):  # noqa: ASYNC110 - another process
+                await asyncio.sleep(POLL_S)
+        for service in (REGISTRY, BILLING):
+            await ensure_database(server.dsn(), service.name, credentials.database(service.name))
+        stage = Stage(home, layout, credentials, *running)
+        for service in (REGISTRY, BILLING):
+            process = await stage.run(service, "migrate", owner=True)
+            if await process.wait() != 0:
+                raise RuntimeError((home.logs / f"{service.name}-migrate.log").read_text()[-2000:])
+        yield stage
+    finally:
+        for process, number in reversed(started):
+            process.send_signal(number)
+            await process.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@asynccontextmanager
+async def service(stage: Stage, which: Service, *arguments: str) -> AsyncIterator[Running]:
+    process = await stage.run(which, *arguments)
+    try:
+        yield process
+    finally:
+        process.send_signal(15)
+        await process.wait()
+
+
+async def schema_ids(stage: Stage) -> dict[str, int]:
+    """Numbers of the tracker's contracts: `TaskCreated/2` and so on."""
+    found = {}
+    address = f"http://127.0.0.1:{stage.layout.web['registry']}"
+    async with httpx2.AsyncClient(base_url=address, timeout=30, trust_env=False) as client:
+        while True:
+            try:
+                if (await client.get("/health/ready")).is_success:
+                    break
+            except httpx2.HTTPError:
+                pass
+            await asyncio.sleep(POLL_S)
+        for event, version in (("TaskCreated", 2), ("TaskAssigned", 1), ("TaskCompleted", 1)):
+            answer = await client.get(f"/subjects/{TOPIC}-{event}/versions/{version}")
+            found[f"{event}.v{version}"] = answer.raise_for_status().json()["id"]
+    return found
+
+
+Record = tuple[str, bytes, bytes, list[tuple[str, bytes]]]
+
+
+def facts(tasks: int, ids: dict[str, int]) -> Iterator[Record]:
+    """The facts of `tasks` tasks in order: (key, type, value, headers). The same on every run."""
+    random = Random(7)
+    workers = [new_id(random) for _ in range(WORKERS)]
+    moment = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    for number in range(tasks):
+        task, worker = new_id(random), random.choice(workers)
+        created = {
+            "taskId": str(task),
+            "title": f"Task number {number} of a long backlog of work",
+            "jiraId": f"LOAD-{number}",
+            "userGuid": str(worker),
+            "createdAt": moment,
+        }
+        moved = {"taskId": str(task), "userGuid": str(worker), "cycle": 1}
+        assigned = moved | {"assignedAt": moment, "reason": "created", "distributionId": None}
+        completed = moved | {"completedAt": moment}
+        for kind, data in (
+            ("TaskCreated.v2", created),
+            ("TaskAssigned.v1", assigned),
+            ("TaskCompleted.v1", completed),
+        ):
+            event = str(new_id(random))
+            headers = {
+                "ce_specversion": "1.0",
+                "ce_id": event,
+                "ce_type": f"{TOPIC}.{kind}",
+                "ce_source": "/tracker",
+                "ce_time": moment,
+                "ce_subject": str(task),
+                "content-type": "application/json",
+                "correlationid": event,
+                "traceparent": f"00-{random.getrandbits(128):032x}-{random.getrandbits(64):016x}-01",
+            }
+            value = b"\x00" + ids[kind].to_bytes(4, "big") + json.dumps(data).encode()
+            yield str(task), kind.encode(), value, [(n, v.encode()) for n, v in headers.items()]
+
+
+def new_id(random: Random) -> UUID:
+    """An id of the form the exchange draws: the time first, so that neighbours in time are neighbours."""
+    bits = time.time_ns() // 1_000_000 << 80 | random.getrandbits(80)
+    bits = bits & ~(0xF << 76) | 0x7 << 76
+    return UUID(int=bits & ~(0x3 << 62) | 0x2 << 62)
+
+
+async def fill(stage: Stage, tasks: int, ids: dict[str, int]) -> int:
+    """Put the facts on their topic; answers how many."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=stage.layout.kafka_address)
+    await admin.start()
+    await admin.create_topics([NewTopic(TOPIC, PARTITIONS, 1)])
+    await admin.close()
+    producer = AIOKafkaProducer(
+        bootstrap_servers=stage.layout.kafka_address, linger_ms=20, max_batch_size=512 * 1024
+    )
+    await producer.start()
+    count = 0
+    try:
+        for key, _kind, value, headers in facts(tasks, ids):
+            await producer.send(TOPIC, value, key=key.encode(), headers=headers)
+            count += 1
+            if count % 1000 == 0:
+                # Lets the sender's own task run; the loop above never waits by itself.
+                await asyncio.sleep(0)
+        await producer.flush()
+    finally:
+        await producer.stop()
+    return count
+
+
+def processor_s(pid: int) -> float:
+    """Processor time of the process and its children, the ended ones included."""
+    root = psutil.Process(pid)
+    total = 0.0
+    for process in [root, *root.children(recursive=True)]:
+        try:
+            times = process.cpu_times()
+        except psutil.Error:
+            continue
+        total += times.user + times.system + times.children_user + times.children_system
+    return total
+
+
+async def consume(stage: Stage, entries: int) -> dict[str, Any]:
+    """Run one worker until the journal is complete."""
+    connection = await asyncpg.connect(stage.superuser("billing"))
+    posted = partial(
+        connection.fetchval, "select coalesce(max(version), 0) from ledger_accounts where kind = 'company'"
+    )
+    port = str(stage.layout.worker["billing"])
+    parts = {"postgres": stage.postgres.pid, "kafka": stage.kafka.pid}
+    peak_mb = 0.0
+    try:
+        async with service(stage, BILLING, "worker", "--metrics-port", port) as worker:
+            while await posted() == 0:  # noqa: ASYNC110 - as above
+                await asyncio.sleep(POLL_S / 10)
+            started, first = time.monotonic(), await posted()
+            before = {name: processor_s(pid) for name, pid in {**parts, "worker": worker.pid}.items()}
+            while (done := await posted()) < entries:
+                if worker.returncode is not None:
+                    raise RuntimeError((stage.home.logs / "billing-worker.log").read_text()[-2000:])
+                peak_mb = max(peak_mb, psutil.Process(worker.pid).memory_info().rss / 2**20)
+                await asyncio.sleep(POLL_S)
+            seconds = time.monotonic() - started
+            after = {name: processor_s(pid) for name, pid in {**parts, "worker": worker.pid}.items()}
+    finally:
+        await connection.close()
+    # Of three facts two become entries, in the same batches.
+    events = round((done - first) * 1.5)
+    return {
+        "events": events,
+        "seconds": round(seconds, 2),
+        "events_per_s": round(events / seconds),
+        "processor_us_per_event": {
+            name: round((after[name] - before[name]) / events * 1e6, 1) for name in before
+        },
+        "worker_peak_mb": round(peak_mb, 1),
+    }
+
+
+async def copy_alone(stage: Stage, tables: Sequence[str]) -> float:
+    """Seconds that COPY needs for the same rows into empty tables with the same indexes and checks."""
+    connection = await asyncpg.connect(stage.superuser("billing"))
+    try:
+        seconds = 0.0
+        for table in tables:
+            file = stage.home.folder / f"{table}.copy"
+            await connection.copy_from_table(table, output=str(file), format="binary")
+            await connection.execute(f"create table copied_{table} (like {table} including all)")
+            started = time.monotonic()
+            await connection.copy_to_table(f"copied_{table}", source=str(file), format="binary")
+            seconds += time.monotonic() - started
+        return seconds
+    finally:
+        await connection.close()
+
+
+async def check(stage: Stage, events: int) -> None:
+    """Raise when anything is missing, doubled or unbalanced: the figure would be void."""
+    connection = await asyncpg.connect(stage.superuser("billing"))
+    try:
+        heard, dead, balance = await connection.fetchrow(
+            "select (select count(*) from inbox), (select count(*) from dead_letters),"
+            " (select sum(amount_cents) from postings)"
+        )
+    finally:
+        await connection.close()
+    if (heard, dead, balance) != (events, 0, 0):
+        raise RuntimeError(f"{heard} of {events} facts were handled, {dead} put aside, sum {balance}")
+    verdict = await stage.run(BILLING, "verify")
+    if await verdict.wait() != 0:
+        raise RuntimeError((stage.home.logs / "billing-verify.log").read_text()[-2000:])
+
+
+async def measure(tasks: int) -> dict[str, Any]:
+    async with engines() as stage:
+        async with service(stage, REGISTRY, "web", "--port", str(stage.layout.web["registry"])):
+            events = await fill(stage, tasks, await schema_ids(stage))
+            found = await consume(stage, 2 * tasks)
+        await check(stage, events)
+        copy_s = await copy_alone(stage, WRITTEN)
+    copy_per_s = round(events / copy_s)
+    return {
+        "benchmark": "backbone",
+        **found,
+        "copy_alone_per_s": copy_per_s,
+        "by_goal": round(found["events_per_s"] / GOAL_PER_S, 3),
+        "by_copy": round(found["events_per_s"] / copy_per_s, 3),
+        "goal_per_s": GOAL_PER_S,
+        "goal_by_copy": GOAL_OF_COPY,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tasks", type=int, default=100_000, help="three facts each")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    found = asyncio.run(measure(options.tasks))
+    if options.json:
+        print(json.dumps(found))
+        return
+    print(f"{found['events']} events in {found['seconds']} s: {found['events_per_s']} a second")
+    print("processor per event, microseconds: ", found["processor_us_per_event"])
+    print(f"peak memory of the worker {found['worker_peak_mb']} MB")
+    print(f"by the goal of {GOAL_PER_S} a second: {found['by_goal']}")
+    print(f"by COPY of the same rows ({found['copy_alone_per_s']} a second): {found['by_copy']}")
+
+
+if __name__ == "__main__":
+    main()
