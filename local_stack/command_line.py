@@ -22,6 +22,7 @@ from local_stack import (
 from local_stack import night as nights
 from local_stack import status as statuses
 from local_stack.demo import running as demos
+from local_stack.external import DATABASE_SETTING, KAFKA_SETTING, External
 from local_stack.home import Home
 from local_stack.state import State, running_state
 from local_stack.troubles import Trouble
@@ -50,6 +51,16 @@ def up(
     ] = False,
     port: Annotated[int | None, typer.Option(help="Port of the gateway; all others are chosen free.")] = None,
     no_demo: Annotated[bool, typer.Option("--no-demo", help="Start with an empty exchange.")] = False,
+    database_url: Annotated[
+        str | None,
+        typer.Option(
+            envvar=DATABASE_SETTING,
+            help="A PostgreSQL that runs elsewhere, in a role that makes databases.",
+        ),
+    ] = None,
+    kafka: Annotated[
+        str | None, typer.Option(envvar=KAFKA_SETTING, help="host:port of a Kafka that runs elsewhere.")
+    ] = None,
 ) -> None:
     """Start PostgreSQL, Kafka, the gateway and every service; wait until all are ready."""
     home = Home.of_environment()
@@ -57,7 +68,8 @@ def up(
     if state is not None:
         console.print(f"The exchange is already running: {state.layout.gateway_url}")
         return
-    state = starting.start(home, console, port=port, detach=detach)
+    external = External(database_url, kafka)
+    state = starting.start(home, console, port=port, detach=detach, external=external)
     if not no_demo:
         starting.or_stop(home, console, lambda: demos.load_at_first_start(home, state, console))
     console.print(starting.describe(state, home))

@@ -23,7 +23,8 @@ ADJUSTABLE = {
 
 def database_url(service: Service, right: str, layout: Layout, credentials: Credentials) -> str:
     password = credentials.database(service.name)[right]
-    return f"postgresql://{service.name}_{right}:{password}@{LOOPBACK}:{layout.postgres}/{service.name}"
+    place = f"{layout.postgres_host}:{layout.postgres}"
+    return f"postgresql://{service.name}_{right}:{password}@{place}/{service.name}"
 
 
 def public_urls(layout: Layout) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from local_stack.external import External
 from local_stack.ports import LOOPBACK, PortChooser, is_free
 from local_stack.services import SERVICES
 from local_stack.troubles import Trouble
@@ -23,13 +24,18 @@ class Layout:
     worker: dict[str, int] = field(default_factory=dict)
     """Port of each worker's health and metrics."""
 
+    postgres_host: str = LOOPBACK
+    kafka_host: str = LOOPBACK
+
     @classmethod
-    def choose(cls, gateway: int | None = None) -> "Layout":
+    def choose(cls, gateway: int | None = None, external: External | None = None) -> "Layout":
         """The usual ports, or with `gateway` named that one and all others free."""
+        external = external or External()
         usual = gateway is None
         wanted = {"the gateway": gateway or GATEWAY_PORT}
         if usual:
-            wanted |= {"the schema registry": REGISTRY_PORT, "Kafka": KAFKA_PORT}
+            wanted |= {"the schema registry": REGISTRY_PORT}
+            wanted |= {} if external.kafka else {"Kafka": KAFKA_PORT}
         for owner, port in wanted.items():
             if not is_free(port):
                 raise Trouble(_taken(owner, port, usual=usual))
@@ -37,11 +43,15 @@ class Layout:
         web = {service.name: free.draw() for service in SERVICES}
         if usual:
             web["registry"] = REGISTRY_PORT
+        kafka = external.kafka_place or (LOOPBACK, KAFKA_PORT if usual else free.draw())
+        postgres = external.database_place or (LOOPBACK, free.draw())
         return cls(
             gateway=gateway or GATEWAY_PORT,
-            kafka=KAFKA_PORT if usual else free.draw(),
+            kafka=kafka[1],
+            kafka_host=kafka[0],
             kafka_controller=free.draw(),
-            postgres=free.draw(),
+            postgres=postgres[1],
+            postgres_host=postgres[0],
             web=web,
             worker={service.name: free.draw() for service in SERVICES if service.has_worker},
         )
@@ -56,7 +66,7 @@ class Layout:
 
     @property
     def kafka_address(self) -> str:
-        return f"{LOOPBACK}:{self.kafka}"
+        return f"{self.kafka_host}:{self.kafka}"
 
     @property
     def issuer(self) -> str:

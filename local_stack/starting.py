@@ -25,6 +25,7 @@ from rich.progress import (
 from local_stack.checks import check_machine
 from local_stack.credentials import Credentials
 from local_stack.engines.jars import bring_jars
+from local_stack.external import External
 from local_stack.home import ROOT, Home, installed_folder
 from local_stack.layout import Layout
 from local_stack.log_files import last_words
@@ -40,13 +41,18 @@ _STOP_WITHIN_S = 90
 _PROCESS_COUNT = 3 + sum(len(service.processes) for service in SERVICES)
 
 
-def start(home: Home, console: Console, *, port: int | None, detach: bool) -> State:
+def start(
+    home: Home, console: Console, *, port: int | None, detach: bool, external: External | None = None
+) -> State:
     """Start an exchange that does not run; return when all of it is ready."""
+    external = external or External()
     check_machine(home.folder)
+    external.refuse_silent()
     _clear_leftovers(home, console)
-    _bring_jars(console)
-    Layout.choose(port)  # says at once which port is taken
-    supervisor = _spawn_supervisor(home, port, detach=detach)
+    if external.kafka is None:
+        _bring_jars(console)
+    Layout.choose(port, external)  # says at once which port is taken
+    supervisor = _spawn_supervisor(home, port, external, detach=detach)
     return _follow(home, console, supervisor)
 
 
@@ -131,7 +137,9 @@ def _bring_jars(console: Console) -> None:
         )
 
 
-def _spawn_supervisor(home: Home, port: int | None, *, detach: bool) -> subprocess.Popen[bytes]:
+def _spawn_supervisor(
+    home: Home, port: int | None, external: External, *, detach: bool
+) -> subprocess.Popen[bytes]:
     options = ["--port", str(port)] if port is not None else []
     if not detach:
         options += ["--ends-with", str(os.getpid())]
@@ -140,7 +148,7 @@ def _spawn_supervisor(home: Home, port: int | None, *, detach: bool) -> subproce
         return subprocess.Popen(
             [sys.executable, "-m", "local_stack", "supervise", *options],
             cwd=ROOT,
-            env=os.environ | {"ATES_HOME": str(home.folder)},
+            env=os.environ | external.environment | {"ATES_HOME": str(home.folder)},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

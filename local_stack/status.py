@@ -24,8 +24,8 @@ def status(home: Home, state: State) -> dict[str, Any]:
     )
     healthy |= {
         "gateway": answers(state.layout.gateway),
-        "kafka": answers(state.layout.kafka),
-        "postgres": answers(state.layout.postgres),
+        "kafka": answers(state.layout.kafka, state.layout.kafka_host),
+        "postgres": answers(state.layout.postgres, state.layout.postgres_host),
     }
     return {
         "gateway": state.layout.gateway_url,

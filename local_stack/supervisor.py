@@ -20,6 +20,7 @@ from local_stack.engines.kafka import Kafka
 from local_stack.engines.postgres import Postgres
 from local_stack.engines.program import Program
 from local_stack.environment import ADJUSTABLE, adjusted, environment, owner_environment
+from local_stack.external import External
 from local_stack.home import Home, installed_folder
 from local_stack.keeping import Kept, Probe
 from local_stack.launching import launch
@@ -37,9 +38,12 @@ _LOOK_AFTER_LOGS_EVERY_S = 10
 class Supervisor:
     """One exchange, from its first process to its last."""
 
-    def __init__(self, home: Home, layout: Layout, *, ends_with: int | None = None) -> None:
+    def __init__(
+        self, home: Home, layout: Layout, external: External, *, ends_with: int | None = None
+    ) -> None:
         self._home = home
         self._layout = layout
+        self._external = external
         self._ends_with = ends_with
         self._credentials = Credentials(home.secrets_file)
         self._kept: list[Kept] = []
@@ -95,6 +99,8 @@ class Supervisor:
         self._step("")
 
     async def _start_kafka(self) -> None:
+        if self._external.kafka is not None:
+            return
         broker = Kafka(
             self._home.kafka,
             self._layout.kafka,
@@ -106,17 +112,22 @@ class Supervisor:
         await self._keep("kafka", broker.program(), _in_thread(broker.is_ready)).start()
 
     async def _start_databases(self) -> None:
+        superuser = self._external.database_url or await self._start_postgres()
+        for service in SERVICES:
+            await ensure_database(superuser, service.name, self._credentials.database(service.name))
+        self._step("migrations")
+        async with asyncio.TaskGroup() as migrations:
+            for service in SERVICES:
+                migrations.create_task(self._migrate(service))
+
+    async def _start_postgres(self) -> str:
+        """Answers the superuser's address."""
         server = Postgres(self._home.postgres, self._layout.postgres, self._credentials.postgres)
         kept = self._keep(
             "postgres", server.program(), _in_thread(server.is_ready), before_start=server.prepare
         )
         await kept.start()
-        for service in SERVICES:
-            await ensure_database(server.dsn(), service.name, self._credentials.database(service.name))
-        self._step("migrations")
-        async with asyncio.TaskGroup() as migrations:
-            for service in SERVICES:
-                migrations.create_task(self._migrate(service))
+        return server.dsn()
 
     async def _migrate(self, service: Service) -> None:
         if is_migrated(self._home, service):
@@ -242,9 +253,10 @@ def _in_thread(probe: Callable[[], bool]) -> Probe:
 def supervise(home: Home, port: int | None, ends_with: int | None) -> int:
     """Run the supervisor in this process until it is asked to stop."""
     with only_supervisor(home):
-        layout = Layout.choose(port)
-        return asyncio.run(_run(home, layout, ends_with))
+        external = External.of_environment()
+        layout = Layout.choose(port, external)
+        return asyncio.run(_run(home, layout, external, ends_with))
 
 
-async def _run(home: Home, layout: Layout, ends_with: int | None) -> int:
-    return await Supervisor(home, layout, ends_with=ends_with).run()
+async def _run(home: Home, layout: Layout, external: External, ends_with: int | None) -> int:
+    return await Supervisor(home, layout, external, ends_with=ends_with).run()

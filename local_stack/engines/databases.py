@@ -1,5 +1,7 @@
 """One database per service, with three roles of different rights, made and kept right at each start."""
 
+from urllib.parse import urlsplit
+
 import asyncpg
 
 OWNER, SERVICE, READER = "owner", "service", "reader"
@@ -30,7 +32,7 @@ async def ensure_database(superuser_dsn: str, database: str, passwords: dict[str
         await server.execute(f"GRANT CONNECT ON DATABASE {database} TO {service}, {reader}")
     finally:
         await server.close()
-    inside = await asyncpg.connect(superuser_dsn.rsplit("/", 1)[0] + f"/{database}")
+    inside = await asyncpg.connect(urlsplit(superuser_dsn)._replace(path=f"/{database}").geturl())
     try:
         await inside.execute(f"ALTER SCHEMA public OWNER TO {owner}")
         await inside.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
