@@ -16,7 +16,17 @@ from auth_service.commands.clients import upsert_clients
 from auth_service.commands.keys import ensure_keys
 from auth_service.commands.passwords import Passwords
 from auth_service.events import SAYS
-from auth_service.pages import accounts, authorizing, home, people, profile, sign_in, sign_on, sign_out
+from auth_service.pages import (
+    accounts,
+    authorizing,
+    home,
+    people,
+    profile,
+    security,
+    sign_in,
+    sign_on,
+    sign_out,
+)
 from auth_service.queries.keys import Keys
 from auth_service.queries.sessions import person_of_token
 from auth_service.settings import AuthSettings
@@ -147,6 +157,7 @@ def web(
             people.router,
             home.router,
             profile.router,
+            security.router,
             accounts.router,
         ],
         says=SAYS,

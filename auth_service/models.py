@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, DateTime, ForeignKey, LargeBinary, MetaData, Text
+from sqlalchemy import BigInteger, CheckConstraint, DateTime, ForeignKey, LargeBinary, MetaData, Text, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -57,6 +57,12 @@ class SignOnSession(Base):
     seen_at: Mapped[Moment]
     expires_at: Mapped[Moment] = mapped_column(DateTime(timezone=True), index=True)
     ended_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    methods: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{pwd}'"))
+    """By what the person proved to be themselves (RFC 8176): `pwd`, `otp`."""
+
+    address: Mapped[str | None] = mapped_column(Text)
+    program: Mapped[str | None] = mapped_column(Text)
+    """Browser and system as the browser named them, so that people know their sessions apart."""
 
     def subject(self, account: Account) -> Subject:
         """The person as tokens describe them; `account` is the one this session belongs to."""
@@ -70,6 +76,7 @@ class SignOnSession(Base):
             email=account.email,
             locale=account.locale,
             time_zone=account.time_zone,
+            methods=tuple(self.methods),
         )
 
 
@@ -172,6 +179,31 @@ class GuessCounter(Base):
     failures: Mapped[int]
     last_at: Mapped[Moment] = mapped_column(DateTime(timezone=True), index=True)
     waits_until: Mapped[Moment]
+
+
+class TotpFactor(Base):
+    """An authenticator app of one account. The secret is sealed like the signing keys."""
+
+    __tablename__ = "totp_factors"
+
+    account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id"), primary_key=True)
+    sealed_secret: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[Moment]
+    confirmed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    """Absent until the person has shown a first code; an unconfirmed one asks nobody for anything."""
+
+    last_step: Mapped[int] = mapped_column(BigInteger)
+    """Time step of the last code that was taken: each step counts once."""
+
+
+class RecoveryCode(Base):
+    """A way in for somebody who has lost the authenticator app; good once."""
+
+    __tablename__ = "recovery_codes"
+
+    account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id"), primary_key=True)
+    code_digest: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    used_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
 
 class LogoutNotice(Base):

@@ -16,7 +16,7 @@ from auth_service.commands.oauth import (
     revoke_token,
 )
 from auth_service.domain.keys import ACCESS_TOKENS, ID_TOKENS, KEY_CACHE_S
-from auth_service.domain.tokens import profile_claims, read_access_token
+from auth_service.domain.tokens import ONE_FACTOR, TWO_FACTORS, profile_claims, read_access_token
 from auth_service.queries.keys import Keys
 from auth_service.queries.sessions import person_of_token
 from auth_service.settings import AuthSettings
@@ -113,9 +113,10 @@ async def openid_configuration(settings: OwnSettings) -> Response:
             "subject_types_supported": ["public"],
             "id_token_signing_alg_values_supported": [ID_TOKENS],
             "claims_supported": [
-                "sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "sid",
+                "sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "sid", "amr", "acr",
                 "name", "preferred_username", "locale", "zoneinfo", "role", "email",
             ],
+            "acr_values_supported": [ONE_FACTOR, TWO_FACTORS],
             "prompt_values_supported": ["none", "login", "select_account"],
             "claims_parameter_supported": False,
             "request_parameter_supported": False,

@@ -1,5 +1,6 @@
 """Single sign-on sessions: how one begins and how it ends everywhere."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -36,22 +37,49 @@ class Begun:
 
 
 async def begin_session(
-    session: Session, settings: AuthSettings, account: Account, *, said: bool = True
+    session: Session,
+    settings: AuthSettings,
+    account: Account,
+    *,
+    methods: Sequence[str] = ("pwd",),
+    address: str | None = None,
+    program: str | None = None,
+    instead_of: UUID | None = None,
+    said: bool = True,
 ) -> Begun:
     """Begin a session with an id and a secret of its own, so that nobody can plant one beforehand.
 
-    The command line of a developer signs nobody in: what it begins for a token is not `said`.
+    `instead_of` is the session this browser had: the same person's goes on with a new secret and the time of
+    this sign-in, another person's ends. The command line of a developer signs nobody in: what it begins for
+    a token is not `said`.
     """
     now = datetime.now(UTC)
     secret = new_secret()
-    sign_on = SignOnSession(
-        id=new_id(),
-        secret_digest=digest(secret),
-        account_id=account.id,
-        authenticated_at=now,
-        seen_at=now,
-        expires_at=now + timedelta(seconds=settings.session_absolute_s),
-    )
+    values = {
+        "secret_digest": digest(secret),
+        "authenticated_at": now,
+        "seen_at": now,
+        "expires_at": now + timedelta(seconds=settings.session_absolute_s),
+        "methods": list(methods),
+        "address": address,
+        "program": program,
+    }
+    if instead_of is not None:
+        went_on = await session.scalar(
+            update(SignOnSession)
+            .where(
+                SignOnSession.id == instead_of,
+                SignOnSession.account_id == account.id,
+                SignOnSession.ended_at.is_(None),
+            )
+            .values(values)
+            .returning(SignOnSession)
+            .execution_options(populate_existing=True)
+        )
+        if went_on is not None:
+            return Begun(went_on, secret)
+        await end_session(session, instead_of, actor_id=account.id, reason="somebody else signed in")
+    sign_on = SignOnSession(id=new_id(), account_id=account.id, **values)
     session.add(sign_on)
     await session.flush()
     if said:
@@ -64,6 +92,15 @@ async def end_session(session: Session, session_id: UUID, *, actor_id: UUID | No
     """End one session: its refresh tokens stop, and every client that took part is told."""
     await _end(session, [session_id], reason)
     record(session, "session_ended", actor_id=actor_id, details={"sid": str(session_id), "reason": reason})
+
+
+async def end_own_session(session: Session, account_id: UUID, session_id: UUID) -> None:
+    """End one of one's own sessions; somebody else's is not there."""
+    found = await session.scalar(
+        select(SignOnSession.id).where(SignOnSession.id == session_id, SignOnSession.account_id == account_id)
+    )
+    if found is not None:
+        await end_session(session, session_id, actor_id=account_id, reason="ended from the list")
 
 
 async def end_sessions_of(

@@ -1,9 +1,11 @@
-"""Password sign-in in three steps: count the guess, check it outside of any transaction, begin the session.
+"""Sign-in in three steps: count the guess, check it outside of any transaction, begin the session.
 
 The guess is counted and committed before it is checked, so that guesses made at the same time never get more
-tries than the limit allows.
+tries than the limit allows. Where an authenticator app is set up, a right password is the first half: the
+second is counted and checked in the same way.
 """
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -11,13 +13,41 @@ from sqlalchemy import case, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from auth_service.commands.audit import record
+from auth_service.commands.factors import check_second_factor
 from auth_service.commands.sessions import begin_session
-from auth_service.domain.sign_in import FORGOTTEN_AFTER, WaitRule, account_key, address_key, caller_key
-from auth_service.models import Account, GuessCounter
+from auth_service.domain.sign_in import (
+    FORGOTTEN_AFTER,
+    WaitRule,
+    account_key,
+    address_key,
+    caller_key,
+    second_factor_key,
+)
+from auth_service.domain.tokens import digest
+from auth_service.models import Account, GuessCounter, TotpFactor
 from auth_service.settings import AuthSettings
 from service_kit.database import Session
 
 REHASHED = "password_rehashed"
+SECOND_GUESSES = 5
+"""Of a million codes three are right at a time: five tries before the first wait."""
+
+
+@dataclass(frozen=True)
+class Seat:
+    """Where somebody signs in: network address, browser, and the session that browser had."""
+
+    address: str
+    program: str | None = None
+    session_id: UUID | None = None
+
+
+@dataclass(frozen=True)
+class SecondFactorNeeded:
+    """The first half of a sign-in. A password that is changed meanwhile makes it worthless."""
+
+    account_id: UUID
+    fingerprint: str
 
 
 async def admit_guess(session: Session, settings: AuthSettings, login: str, address: str) -> bool:
@@ -33,13 +63,14 @@ async def sign_in(
     account_id: UUID,
     *,
     login: str,
-    address: str,
+    seat: Seat,
     checked_hash: str,
     new_hash: str | None,
-) -> str | None:
+) -> str | SecondFactorNeeded | None:
     """Begin a session for somebody whose password was right.
 
-    Answers the cookie's secret, or None when the account was blocked or its password changed meanwhile.
+    Answers the cookie's secret, or that a code is needed as well, or None when the account was blocked or its
+    password changed meanwhile.
     """
     account = await session.get(Account, account_id, with_for_update=True)
     if account is None or account.blocked or account.password_hash != checked_hash:
@@ -48,15 +79,41 @@ async def sign_in(
         account.password_hash = new_hash
         record(session, REHASHED, account_id=account_id)
     await clear_guesses(session, login)
-    # An address may belong to many: only this one good guess is taken back.
-    await session.execute(
-        update(GuessCounter)
-        .where(GuessCounter.key == address_key(address))
-        .values(failures=case((GuessCounter.failures > 0, GuessCounter.failures - 1), else_=0))
+    await _take_back(session, address_key(seat.address))
+    second = select(TotpFactor.account_id).where(
+        TotpFactor.account_id == account_id, TotpFactor.confirmed_at.is_not(None)
     )
-    begun = await begin_session(session, settings, account)
-    record(session, "signed_in", actor_id=account_id, account_id=account_id, address=address)
-    return begun.secret
+    if await session.scalar(second) is not None:
+        return SecondFactorNeeded(account_id, _fingerprint(account))
+    return await _begin(session, settings, account, seat, ("pwd",))
+
+
+async def admit_second_guess(
+    session: Session, settings: AuthSettings, half: SecondFactorNeeded, address: str
+) -> bool:
+    """Count one code against the account and the address; False when either has to wait."""
+    rule = WaitRule(SECOND_GUESSES)
+    by_account = await _count(session, second_factor_key(half.account_id), rule)
+    by_address = await _count(session, address_key(address), WaitRule(settings.attempts_per_address))
+    return by_account and by_address
+
+
+async def complete_sign_in(
+    session: Session, settings: AuthSettings, half: SecondFactorNeeded, *, code: str, seat: Seat
+) -> str | None:
+    """Begin the session of somebody who showed the second factor as well; None when the code is wrong.
+
+    It is None too when the account was blocked or its password changed since the first half.
+    """
+    account = await session.get(Account, half.account_id, with_for_update=True)
+    if account is None or account.blocked or _fingerprint(account) != half.fingerprint:
+        return None
+    secret_key = settings.secret_key.get_secret_value()
+    if not await check_second_factor(session, secret_key, half.account_id, code):
+        return None
+    await session.execute(delete(GuessCounter).where(GuessCounter.key == second_factor_key(half.account_id)))
+    await _take_back(session, address_key(seat.address))
+    return await _begin(session, settings, account, seat, ("pwd", "otp"))
 
 
 async def clear_guesses(session: Session, login: str) -> None:
@@ -79,6 +136,42 @@ async def forget_old_guesses(session: Session) -> None:
     await session.execute(
         delete(GuessCounter).where(GuessCounter.last_at < horizon, GuessCounter.waits_until < horizon)
     )
+
+
+async def _begin(
+    session: Session, settings: AuthSettings, account: Account, seat: Seat, methods: tuple[str, ...]
+) -> str:
+    begun = await begin_session(
+        session,
+        settings,
+        account,
+        methods=methods,
+        address=seat.address,
+        program=seat.program,
+        instead_of=seat.session_id,
+    )
+    record(
+        session,
+        "signed_in",
+        actor_id=account.id,
+        account_id=account.id,
+        address=seat.address,
+        details={"methods": list(methods)},
+    )
+    return begun.secret
+
+
+async def _take_back(session: Session, key: bytes) -> None:
+    """An address may belong to many: only the one good guess is taken back."""
+    await session.execute(
+        update(GuessCounter)
+        .where(GuessCounter.key == key)
+        .values(failures=case((GuessCounter.failures > 0, GuessCounter.failures - 1), else_=0))
+    )
+
+
+def _fingerprint(account: Account) -> str:
+    return digest(account.password_hash or "").hex()
 
 
 async def _count(session: Session, key: bytes, rule: WaitRule) -> bool:

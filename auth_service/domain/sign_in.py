@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from datetime import timedelta
+from uuid import UUID
 
 FIRST_WAIT_S = 15
 LONGEST_WAIT_S = 15 * 60
@@ -29,6 +30,11 @@ def account_key(login: str) -> bytes:
 
 def address_key(address: str) -> bytes:
     return _key("address", address)
+
+
+def second_factor_key(account_id: UUID) -> bytes:
+    """Codes of an app and recovery codes together: six digits are guessed faster than passwords."""
+    return _key("second factor", str(account_id))
 
 
 def caller_key(address: str) -> bytes:

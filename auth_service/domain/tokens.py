@@ -20,6 +20,9 @@ SERVICE_SUBJECT = "client:"
 
 TOKEN_LENGTH_MAX = 4096
 
+ONE_FACTOR = "urn:ates:acr:one-factor"
+TWO_FACTORS = "urn:ates:acr:two-factors"
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -34,6 +37,18 @@ class Subject:
     email: str | None
     locale: str | None
     time_zone: str
+    methods: tuple[str, ...] = ("pwd",)
+    """How the person proved to be themselves (RFC 8176)."""
+
+    @property
+    def methods_told(self) -> list[str]:
+        """Value of the claim `amr`."""
+        return [*self.methods, "mfa"] if len(self.methods) > 1 else list(self.methods)
+
+    @property
+    def assurance(self) -> str:
+        """Value of the claim `acr`."""
+        return TWO_FACTORS if len(self.methods) > 1 else ONE_FACTOR
 
     def get_user_id(self) -> str:
         """The name that Authlib gives the subject identifier."""

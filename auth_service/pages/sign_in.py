@@ -1,20 +1,35 @@
-"""The sign-in form."""
+"""The sign-in form, and the form for the second factor where there is one."""
 
 from typing import Annotated
+from uuid import UUID
 
+import orjson
 from fastapi import Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
-from auth_service.commands.sign_in import admit_guess, note_failed_sign_in, sign_in
+from auth_service.commands.sign_in import (
+    Seat,
+    SecondFactorNeeded,
+    admit_guess,
+    admit_second_guess,
+    complete_sign_in,
+    note_failed_sign_in,
+    sign_in,
+)
 from auth_service.domain.accounts import PASSWORD_LENGTH_MAX, MalformedAccount, clean_login
+from auth_service.domain.factors import CODE_LENGTH_MAX
+from auth_service.domain.programs import program_name
 from auth_service.models import Account
 from auth_service.pages.sign_on import (
     OwnSettings,
     PasswordsDep,
     Person,
     address_of,
+    drop_half,
+    half_of,
     safe_next,
     set_cookie,
+    set_half,
 )
 from auth_service.queries.accounts import account_by_login
 from service_kit.pages import render
@@ -27,6 +42,8 @@ SEE_OTHER = 303
 FIELD_LENGTH_MAX = 1000
 NOT_SIGNED_IN = _("Login or password is wrong, or there were too many tries. Wait a little and try again.")
 """The one sentence for every reason: a more exact one would tell strangers who has an account here."""
+
+WRONG_CODE = _("This code is not right, or there were too many tries. Wait a little and try again.")
 
 
 @router.get("/sign-in")
@@ -48,6 +65,7 @@ async def sign_in_page(
 @router.post("/sign-in")
 async def take_sign_in(
     request: Request,
+    person: Person,
     settings: OwnSettings,
     passwords: PasswordsDep,
     login: Annotated[str, Form(max_length=FIELD_LENGTH_MAX)] = "",
@@ -56,41 +74,99 @@ async def take_sign_in(
 ) -> Response:
     """Count, then check, then begin: three steps with a transaction of their own (see `commands.sign_in`)."""
     database = runtime_of(request).database
-    address = address_of(request)
+    seat = _seat(request, person.session_id if person is not None else None)
     target = safe_next(settings, next_path)
     name = _counted_name(login)
     async with database.transaction() as session:
-        admitted = await admit_guess(session, settings, name, address)
+        admitted = await admit_guess(session, settings, name, seat.address)
         account = await account_by_login(session, name)
     usable = account if admitted and account is not None and not account.blocked else None
     stored = usable.password_hash if usable is not None else None
     # Every refusal costs one hash, so that the time tells nothing either.
     verdict = await passwords.check(stored, password[:PASSWORD_LENGTH_MAX])
-    secret = None
+    done: str | SecondFactorNeeded | None = None
     if usable is not None and stored is not None and verdict.right:
         new_hash = await passwords.make(password) if verdict.rehash else None
         async with database.transaction() as session:
-            secret = await sign_in(
+            done = await sign_in(
                 session,
                 settings,
                 usable.id,
                 login=name,
-                address=address,
+                seat=seat,
                 checked_hash=stored,
                 new_hash=new_hash,
             )
-    if secret is None:
+    if done is None:
         async with database.transaction() as session:
             note_failed_sign_in(
                 session,
                 account.id if account is not None else None,
-                address=address,
+                address=seat.address,
                 reason=_reason(account, admitted=admitted),
             )
         return _form(request, login=login, next_path=target, error=NOT_SIGNED_IN, status=401)
+    if isinstance(done, SecondFactorNeeded):
+        response = RedirectResponse(f"{settings.public_path}/sign-in/code", SEE_OTHER)
+        set_half(response, settings, orjson.dumps([str(done.account_id), done.fingerprint, target]).decode())
+        return response
+    return _signed_in(settings, target, done)
+
+
+@router.get("/sign-in/code")
+async def code_page(request: Request, settings: OwnSettings) -> Response:
+    if _half(request, settings) is None:
+        return RedirectResponse(f"{settings.public_path}/sign-in", SEE_OTHER)
+    return render(request, "auth/sign_in_code.html", {"error": None})
+
+
+@router.post("/sign-in/code")
+async def take_code(
+    request: Request,
+    person: Person,
+    settings: OwnSettings,
+    code: Annotated[str, Form(max_length=FIELD_LENGTH_MAX)] = "",
+) -> Response:
+    """The second half, counted before it is checked like the first."""
+    opened = _half(request, settings)
+    if opened is None:
+        return RedirectResponse(f"{settings.public_path}/sign-in", SEE_OTHER)
+    half, target = opened
+    database = runtime_of(request).database
+    seat = _seat(request, person.session_id if person is not None else None)
+    secret = None
+    async with database.transaction() as session:
+        admitted = await admit_second_guess(session, settings, half, seat.address)
+    if admitted and len(code) <= CODE_LENGTH_MAX:
+        async with database.transaction() as session:
+            secret = await complete_sign_in(session, settings, half, code=code, seat=seat)
+    if secret is None:
+        async with database.transaction() as session:
+            reason = "wrong code" if admitted else "too many codes"
+            note_failed_sign_in(session, half.account_id, address=seat.address, reason=reason)
+        return render(request, "auth/sign_in_code.html", {"error": WRONG_CODE}, status=401)
+    response = _signed_in(settings, target, secret)
+    drop_half(response, settings)
+    return response
+
+
+def _signed_in(settings: OwnSettings, target: str, secret: str) -> Response:
     response = RedirectResponse(target, SEE_OTHER)
     set_cookie(response, settings, secret)
     return response
+
+
+def _half(request: Request, settings: OwnSettings) -> tuple[SecondFactorNeeded, str] | None:
+    """The first half that this browser has done, and where it wants to go."""
+    text = half_of(request, settings)
+    if text is None:
+        return None
+    account_id, fingerprint, target = orjson.loads(text)
+    return SecondFactorNeeded(UUID(account_id), fingerprint), safe_next(settings, target)
+
+
+def _seat(request: Request, session_id: UUID | None) -> Seat:
+    return Seat(address_of(request), program_name(request.headers.get("User-Agent", "")), session_id)
 
 
 def _counted_name(login: str) -> str:

@@ -1,5 +1,6 @@
 """The browser's side of the single sign-on session: its cookie, who it stands for, where one may go next."""
 
+import time
 from typing import Annotated
 
 from fastapi import Depends, Request, Response
@@ -11,12 +12,15 @@ from auth_service.queries.sessions import signed_in
 from auth_service.settings import AuthSettings
 from service_kit.errors import Unauthenticated
 from service_kit.identity import CurrentUser, visitor
+from service_kit.identity.sessions import Sealer
 from service_kit.serving.runtime import runtime_of
 from service_kit.text import message as _
 
 COOKIE = "ates-auth"
 SECRET_LENGTH_MAX = 100
 NEXT_LENGTH_MAX = 8000
+HALF_LASTS_S = 300
+RECENT_S = 600
 
 
 def settings_of(request: Request) -> AuthSettings:
@@ -86,6 +90,39 @@ def drop_cookie(response: Response, settings: AuthSettings) -> None:
     response.delete_cookie(
         _cookie_name(settings), path="/", secure=settings.secure, httponly=True, samesite="lax"
     )
+
+
+def set_half(response: Response, settings: AuthSettings, text: str) -> None:
+    """Keep the first half of a sign-in in the browser, sealed, for a short while."""
+    response.set_cookie(
+        f"{_cookie_name(settings)}-half",
+        _sealer(settings).seal(text).decode(),
+        max_age=HALF_LASTS_S,
+        path="/",
+        secure=settings.secure,
+        httponly=True,
+        samesite="lax",
+    )
+
+
+def half_of(request: Request, settings: AuthSettings) -> str | None:
+    sealed = request.cookies.get(f"{_cookie_name(settings)}-half", "")
+    return _sealer(settings).open(sealed.encode(), ttl_s=HALF_LASTS_S) if sealed else None
+
+
+def drop_half(response: Response, settings: AuthSettings) -> None:
+    response.delete_cookie(
+        f"{_cookie_name(settings)}-half", path="/", secure=settings.secure, httponly=True, samesite="lax"
+    )
+
+
+def _sealer(settings: AuthSettings) -> Sealer:
+    return Sealer(settings.secret_key.get_secret_value(), "half signed in")
+
+
+def is_recent(person: Subject) -> bool:
+    """Whether this person has signed in within the last minutes, or only left the browser open."""
+    return time.time() - person.authenticated_at < RECENT_S
 
 
 def safe_next(settings: AuthSettings, path: str | None) -> str:

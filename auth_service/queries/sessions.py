@@ -1,5 +1,6 @@
 """Who a sign-on cookie stands for."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -9,6 +10,19 @@ from auth_service.domain.tokens import Subject, digest
 from auth_service.models import Account, SignOnSession
 from auth_service.settings import AuthSettings
 from service_kit.database import ReadSession
+
+SESSIONS_SHOWN = 100
+
+
+@dataclass(frozen=True)
+class OpenSession:
+    """One browser in which somebody is signed in."""
+
+    id: UUID
+    program: str | None
+    address: str | None
+    authenticated_at: datetime
+    seen_at: datetime
 
 
 async def signed_in(session: ReadSession, settings: AuthSettings, secret: str) -> Subject | None:
@@ -58,3 +72,20 @@ async def session_is_open(session: ReadSession, session_id: UUID) -> bool:
         select(SignOnSession.id).where(SignOnSession.id == session_id, SignOnSession.ended_at.is_(None))
     )
     return ended is not None
+
+
+async def open_sessions(session: ReadSession, settings: AuthSettings, account_id: UUID) -> list[OpenSession]:
+    """Where an account is signed in at present, the latest use first."""
+    now = datetime.now(UTC)
+    rows = await session.scalars(
+        select(SignOnSession)
+        .where(
+            SignOnSession.account_id == account_id,
+            SignOnSession.ended_at.is_(None),
+            SignOnSession.expires_at > now,
+            SignOnSession.seen_at > now - timedelta(seconds=settings.session_idle_s),
+        )
+        .order_by(SignOnSession.seen_at.desc(), SignOnSession.id)
+        .limit(SESSIONS_SHOWN)
+    )
+    return [OpenSession(row.id, row.program, row.address, row.authenticated_at, row.seen_at) for row in rows]

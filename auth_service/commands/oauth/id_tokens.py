@@ -43,6 +43,8 @@ class IdTokens:
         return profile_claims(user, set(scope.split())) | {
             "auth_time": user.authenticated_at,
             "sid": str(user.session_id),
+            "amr": user.methods_told,
+            "acr": user.assurance,
         }
 
 
