@@ -19,6 +19,9 @@ class Place:
     roles: frozenset[Role] | None = None
     """Who finds it there; everybody when None."""
 
+    also: tuple[str, ...] = ()
+    """Further paths that lie in this place."""
+
     brief: str | None = None
     """One word for the bar of a phone, where the label has more."""
 
@@ -37,7 +40,14 @@ class Link:
 PLACES = (
     Place(_("Start"), "auth", "/", "home"),
     Place(_("My tasks"), "tracker", "/", "tasks", brief=_("Mine")),
-    Place(_("All tasks"), "tracker", "/all", "board", brief=_("All")),
+    Place(
+        _("All tasks"),
+        "tracker",
+        "/all",
+        "board",
+        also=("/distributions", "/load", "/imports"),
+        brief=_("All"),
+    ),
     Place(_("Money"), "billing", "/", "money"),
     Place(_("Days"), "billing", "/days", "days", frozenset({Role.ACCOUNTANT, Role.ADMIN})),
     Place(_("Analytics"), "analytics", "/", "chart", frozenset({Role.ADMIN})),
@@ -59,8 +69,8 @@ def navigation(
     ]
     # The longest fitting path wins: the page of all tasks is not also the page of my tasks.
     here = max(
-        (place for place in open_places if place.service == service and _holds(place.path, path)),
-        key=lambda place: len(place.path),
+        (place for place in open_places if place.service == service and _depth(place, path)),
+        key=lambda place: _depth(place, path),
         default=None,
     )
     return [
@@ -73,6 +83,11 @@ def navigation(
         )
         for place in open_places
     ]
+
+
+def _depth(place: Place, path: str) -> int:
+    """How much of the path lies in the place; 0 when it is elsewhere."""
+    return max(len(held) if _holds(held, path) else 0 for held in (place.path, *place.also))
 
 
 def _holds(place: str, path: str) -> bool:

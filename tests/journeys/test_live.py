@@ -1,0 +1,125 @@
+"""Pages that follow along: what comes, what goes, what was missed while the server was away."""
+
+import asyncio
+import re
+import time
+
+import pytest
+from playwright.async_api import Page, expect
+
+from tests.journeys.conftest import PHONE, SignIn, picture
+from tests.support.exchange import Exchange
+from tests.support.running import eventually
+
+pytestmark = [pytest.mark.journey, pytest.mark.slow]
+
+OPEN = "#open-rows tr[id]:not([data-done])"
+
+
+async def create(page: Page, title: str) -> str:
+    """Create a task the way a browser does; answers who got it."""
+    await page.goto("/tracker/tasks/new")
+    await page.get_by_label("What is to be done?").fill(title)
+    await page.get_by_role("button", name="Create task").click()
+    await expect(page.get_by_role("heading", level=1)).to_have_text(title)
+    guid = await page.locator(".notice-good [data-person]").get_attribute("data-person")
+    assert guid is not None
+    return guid
+
+
+async def owner(pages: list[Page], title: str) -> Page | None:
+    for page in pages:
+        if await page.locator(OPEN, has_text=title).count():
+            return page
+    return None
+
+
+async def test_an_assignment_comes_and_goes_by_itself_and_is_said(signed_in: SignIn) -> None:
+    title = f"Look after the swing {time.time_ns()}"
+    async with (
+        signed_in("manager") as manager,
+        signed_in("worker1", viewport=PHONE) as one,
+        signed_in("worker2") as two,
+        signed_in("worker3") as three,
+        signed_in("worker4") as four,
+        signed_in("worker5") as five,
+        signed_in("accountant") as six,
+    ):
+        pages = [one, two, three, four, five, six]
+        for page in pages:
+            await page.goto("/tracker/")
+            await expect(page.get_by_role("heading", name="To do")).to_be_visible()
+        await create(manager, title)
+        got = await eventually(lambda: owner(pages, title), within_s=5)
+        await expect(got.locator("#toasts")).to_contain_text(title)
+        await picture(got, "live")
+
+        async def moved() -> bool:
+            await manager.goto("/tracker/distributions")
+            await manager.get_by_role("button", name="Distribute").click()
+            await manager.get_by_role("dialog").get_by_role("button", name="Distribute").click()
+            await expect(manager.locator("#distribution")).to_contain_text(re.compile(r"Done: \d+ tasks? ha"))
+            # Whoever it is drawn for, everybody's page comes to the same end.
+            await expect(manager.locator("#distribution .table")).to_be_visible()
+            holder = await eventually(lambda: owner(pages, title), within_s=5)
+            return holder is not got
+
+        await eventually(moved, within_s=60)
+        await expect(got.locator(OPEN, has_text=title)).to_have_count(0)
+
+
+async def test_two_tabs_complete_one_task_and_both_show_the_truth(signed_in: SignIn) -> None:
+    async with signed_in("worker1") as page:
+        await page.goto("/tracker/")
+        other = await page.context.new_page()
+        await other.goto("/tracker/")
+        row = page.locator(OPEN).first
+        row_id = await row.get_attribute("id")
+        await row.get_by_role("button").click()
+        await expect(page.locator(f"#{row_id}[data-done]")).to_be_visible()
+        await expect(other.locator(f"#{row_id}")).to_have_count(0)
+        title = await page.locator(f"#{row_id} .title a").inner_text()
+        await expect(other.locator("#done")).to_contain_text(title)
+
+
+async def test_what_happened_while_the_server_was_away_is_there_when_it_is_back(
+    signed_in: SignIn, exchange: Exchange
+) -> None:
+    title = f"Mend the ladder {time.time_ns()}"
+    async with signed_in("manager") as page, signed_in("manager") as writer:
+        await page.goto("/tracker/all")
+        await expect(page.locator("#task-rows tr").first).to_be_visible()
+        await asyncio.to_thread(exchange.kill, "tracker-web")
+        await expect(page.locator("#connection")).to_contain_text("No connection")
+        await eventually(lambda: asyncio.to_thread(exchange.all_ready), within_s=60)
+        await create(writer, title)
+        await expect(page.locator("#task-rows")).to_contain_text(title)
+        await expect(page.locator("#connection")).to_be_empty()
+
+
+async def test_the_keyboard_alone_is_enough(signed_in: SignIn) -> None:
+    title = f"[KEY-7] - Count the feathers {time.time_ns()}"
+    async with signed_in("manager") as page:
+        await page.goto("/tracker/all")
+        await page.keyboard.press("?")
+        await expect(page.get_by_role("dialog", name="Keyboard")).to_be_visible()
+        await page.keyboard.press("Escape")
+        await page.keyboard.press("c")
+        await expect(page.get_by_label("What is to be done?")).to_be_focused()
+        await page.keyboard.type(title)
+        await expect(page.locator("#hint")).to_contain_text("KEY-7")
+        await page.keyboard.press("Enter")
+        while await page.get_by_role("button", name="Create all the same").count():
+            # An earlier run of this journey has left its task open: say so, and go on.
+            await page.get_by_role("button", name="Create all the same").press("Enter")
+        await expect(page.get_by_role("heading", level=1)).to_contain_text("Count the feathers")
+        await page.goto("/tracker/all")
+        await page.keyboard.press("/")
+        await page.keyboard.type("feather")
+        await page.keyboard.press("Enter")
+        await page.wait_for_url("**search=feather**")
+        await page.keyboard.press("j")
+        await page.keyboard.press("j")
+        await page.keyboard.press("k")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("heading", name="History")).to_be_visible()

@@ -1,0 +1,96 @@
+"""Every page for people who cannot see well, in both schemes, and how much it weighs."""
+
+import gzip
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Page, Response
+
+from tests.journeys.conftest import DESK, PHONE, SignIn, picture
+
+pytestmark = [pytest.mark.journey, pytest.mark.slow]
+
+PLACES = {
+    "worker1": [
+        "/auth/",
+        "/auth/profile",
+        "/tracker/",
+        "/tracker/done",
+        "/tracker/tasks/new",
+        "/billing/",
+        "TASK",
+    ],
+    "manager": ["/tracker/all", "/tracker/distributions", "/tracker/load", "/tracker/imports"],
+    "accountant": ["/billing/today", "/billing/days", "/billing/accounts", "DAY"],
+    "admin": [
+        "/analytics/",
+        "/auth/accounts",
+        "/registry/",
+        "/tracker/all?search=nothing+is+called+like+this",
+    ],
+}
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+
+
+async def addresses(page: Page, login: str) -> AsyncIterator[str]:
+    for place in PLACES[login]:
+        if place == "TASK":
+            await page.goto("/tracker/done")
+            yield str(await page.locator(".table .title a").first.get_attribute("href"))
+        elif place == "DAY":
+            await page.goto("/billing/days")
+            yield str(await page.locator(".table td a").nth(1).get_attribute("href"))
+        else:
+            yield place
+
+
+@pytest.mark.parametrize("login", list(PLACES))
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+async def test_axe_finds_nothing(signed_in: SignIn, login: str, scheme: str, size: dict[str, int]) -> None:
+    found: dict[str, Any] = {}
+    async with signed_in(login, viewport=size, color_scheme=scheme) as page:
+        async for address in addresses(page, login):
+            await page.goto(address)
+            await page.wait_for_load_state("networkidle" if "live" not in address else "load")
+            results = await Axe().run(page, options=RULES)
+            for fault in results.response["violations"]:
+                found[f"{address} {fault['id']}"] = [node["html"][:200] for node in fault["nodes"]]
+    assert found == {}
+
+
+async def test_scripts_and_styles_weigh_less_than_120_kilobytes(signed_in: SignIn) -> None:
+    async with signed_in("worker1") as page:
+        parts: dict[str, int] = {}
+
+        def note(answer: Response) -> None:
+            parts.setdefault(answer.url, 0)
+
+        page.on("response", note)
+        await page.goto("/tracker/")
+        for url in [url for url in parts if re.search(r"/static/[^?]+\.(css|js)", url)]:
+            body = await (await page.request.get(url)).body()
+            parts[url] = len(gzip.compress(body))
+        assert len([size for size in parts.values() if size]) >= 3
+        assert sum(parts.values()) < 120_000
+
+
+async def test_russian_pages_say_nothing_in_english(signed_in: SignIn) -> None:
+    async with signed_in("worker1", locale="ru-RU", viewport=PHONE) as page:
+        for address in ("/tracker/", "/tracker/tasks/new", "/billing/"):
+            await page.goto(address)
+            for part in await page.locator("h1, h2, nav a, button, label").all_inner_texts():
+                words = re.findall(r"[A-Za-z]{3,}", part)
+                assert set(words) <= {"English", "Jira"}, f"{address}: {part}"
+        await picture(page, "russian")
+
+
+def test_the_style_sheet_needs_no_other_host() -> None:
+    """No font, picture or script of another host: nobody else learns who works here."""
+    static = Path(__file__).parents[2] / "service_kit" / "static"
+    for file in (static / "app.css", static / "app.js"):
+        assert not re.search(r"https?://", file.read_text())
