@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -25,10 +25,14 @@ import httpx2
 import jsonschema  # type: ignore[import-untyped]
 import jsonschema_rs
 import orjson
-import psutil
 import uvloop
 
 from benchmarks import ates
+from local_stack.credentials import Credentials
+from local_stack.environment import environment
+from local_stack.home import Home
+from local_stack.services import SERVICES
+from local_stack.state import State
 
 ROOT = Path(__file__).resolve().parent.parent
 CONTRACT = ROOT / "schema_registry" / "schemas" / "tracker" / "task_created" / "2.json"
@@ -61,8 +65,8 @@ class Client(asyncio.Protocol):
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101  a TCP connection
-        self._transport = transport
+        # uvloop's transports are no subclasses of asyncio's.
+        self._transport = cast("asyncio.Transport", transport)
         self._send()
 
     def _send(self) -> None:
@@ -111,7 +115,8 @@ async def load(addresses: list[str], request: bytes, clients: int, seconds: floa
             address.port or 80,
         )
         crowd.append(client)
-    await asyncio.gather(*(client.done for client in crowd))
+    async with asyncio.timeout(WARM_UP_S + seconds + 30):
+        await asyncio.gather(*(client.done for client in crowd))
     took = time.perf_counter() - begun
     times = [one * 1000 for client in crowd for one in client.times_s]
     cuts = statistics.quantiles(times, n=100, method="inclusive")
@@ -159,6 +164,16 @@ async def answering(url: str) -> None:
             await asyncio.sleep(0.02)
 
 
+def told() -> dict[str, str]:
+    """What the registry's processes of this exchange are told."""
+    home = Home.of_environment()
+    state = State.read(home)
+    if state is None:
+        raise SystemExit("No exchange is running; start one with ./ates up.")
+    service = next(one for one in SERVICES if one.name == "registry")
+    return {**os.environ, **environment(service, home, state.layout, Credentials(home.secrets_file))}
+
+
 BARE = """
 import uvicorn
 BODY = {body!r}
@@ -172,11 +187,11 @@ uvicorn.run(app, port={port}, access_log=False, log_level="critical", lifespan="
 
 
 @contextlib.asynccontextmanager
-async def second_registry(environment: dict[str, str]) -> AsyncIterator[tuple[str, float]]:
+async def second_registry(surroundings: dict[str, str]) -> AsyncIterator[tuple[str, float]]:
     """Another process of the same registry: its address, and the seconds until it answered."""
     port = free_port()
     begun = time.perf_counter()
-    with started([sys.executable, "-m", "schema_registry", "web", "--port", str(port)], environment):
+    with started([sys.executable, "-m", "schema_registry", "web", "--port", str(port)], surroundings):
         address = f"http://127.0.0.1:{port}"
         await answering(f"{address}/health/ready")
         yield address, time.perf_counter() - begun
@@ -258,8 +273,7 @@ def validation() -> dict[str, int]:
 async def measure(clients: int, seconds: float) -> dict[str, Any]:
     status = json.loads(ates("status", "--json"))
     address = status["registry"]
-    process = next(one for one in status["processes"] if one["name"] == "registry-web")
-    environment = psutil.Process(process["pid"]).environ()
+    surroundings = told()
     async with httpx2.AsyncClient() as client:
         latest = (await client.get(f"{address}/subjects/{SUBJECT}/versions/latest")).json()
         by_id = (await client.get(f"{address}/schemas/ids/{latest['id']}")).content
@@ -280,9 +294,9 @@ async def measure(clients: int, seconds: float) -> dict[str, Any]:
             [f"http://127.0.0.1:{port}"], requests["get_by_id"], clients, seconds
         )
     found["get_by_id_of_limit"] = round(found["get_by_id"]["per_s"] / found["bare_server"]["per_s"], 2)
-    connection = await filled(environment["REGISTRY_DATABASE_URL"])
+    connection = await filled(surroundings["REGISTRY_DATABASE_URL"])
     try:
-        async with second_registry(environment) as (second, took):
+        async with second_registry(surroundings) as (second, took):
             found["start_10000_s"] = round(took, 2)
             found["two_processes"] = await load([address, second], requests["get_by_id"], clients, seconds)
     finally:

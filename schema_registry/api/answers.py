@@ -6,7 +6,7 @@ from typing import Annotated, Any, TypeVar
 
 import orjson
 from fastapi import Depends, Query, Request
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -133,8 +133,23 @@ async def _send_translated(start: Message, body: bytes, send: Send) -> None:
     await send({"type": "http.response.body", "body": shaped})
 
 
+def storable(block: dict[str, Any]) -> dict[str, Any]:
+    """Refuse what PostgreSQL's JSON cannot hold: zero characters and nesting without end."""
+    try:
+        text = orjson.dumps(block)
+    except TypeError:
+        raise ValueError("it is nested too deeply") from None
+    if b"\\u0000" in text:
+        raise ValueError("it has a zero character")
+    return block
+
+
+Block = Annotated[dict[str, Any], AfterValidator(storable)]
+"""An object of the protocol that is kept and given back as it is."""
+
+
 class ReferencePayload(BaseModel):
-    name: str = Field(min_length=1, max_length=1000)
+    name: str = Field(min_length=1, max_length=1000, pattern=r"^[^\x00]*$")
     subject: str = Field(min_length=1, max_length=255)
     version: int = Field(ge=-1, le=VERSION_MAX)
 
@@ -147,8 +162,8 @@ class CandidatePayload(BaseModel):
     schema_text: str = Field(alias="schema")
     schema_type: str | None = Field(default=None, alias="schemaType")
     references: list[ReferencePayload] | None = Field(default=None, max_length=100)
-    metadata: dict[str, Any] | None = None
-    rule_set: dict[str, Any] | None = Field(default=None, alias="ruleSet")
+    metadata: Block | None = None
+    rule_set: Block | None = Field(default=None, alias="ruleSet")
     id: int | None = Field(default=None, ge=-1, le=VERSION_MAX)
     version: int | None = Field(default=None, ge=-1, le=VERSION_MAX)
 

@@ -5,7 +5,7 @@ from urllib.parse import parse_qsl, urlencode
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from schema_registry.api.answers import refusal
-from schema_registry.domain.contexts import context_name, name_in
+from schema_registry.domain.contexts import context_name, invalid_name, name_in
 from schema_registry.domain.errors import RegistryError
 
 PREFIX = "/contexts/"
@@ -22,6 +22,9 @@ class ContextPaths:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             try:
+                # A line break at the end would pass for the end of the path.
+                if not scope["path"].isprintable():
+                    raise invalid_name(scope["path"])
                 self._rewrite(scope)
             except RegistryError as error:
                 await refusal(error.code, error.message, error.status)(scope, receive, send)

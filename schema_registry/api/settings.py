@@ -6,11 +6,12 @@ from fastapi import Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from schema_registry import commands, queries
-from schema_registry.api.answers import Place, answer, flag, read_body
+from schema_registry.api.answers import Block, Place, answer, flag, read_body, storable
 from schema_registry.api.rights import Writer
 from schema_registry.domain.contexts import subject_name
 from schema_registry.domain.errors import Code, RegistryError
 from schema_registry.domain.levels import Level, Mode
+from service_kit.errors import Malformed
 from service_kit.web import Reading, ServiceRouter, Writing
 
 router = ServiceRouter(tags=["settings"])
@@ -31,10 +32,10 @@ class ConfigPayload(BaseModel):
     compatibility_policy: str | None = Field(default=None, alias="compatibilityPolicy")
     compatibility_group: str | None = Field(default=None, alias="compatibilityGroup", max_length=255)
     alias: str | None = Field(default=None, max_length=255)
-    default_metadata: dict[str, Any] | None = Field(default=None, alias="defaultMetadata")
-    override_metadata: dict[str, Any] | None = Field(default=None, alias="overrideMetadata")
-    default_rule_set: dict[str, Any] | None = Field(default=None, alias="defaultRuleSet")
-    override_rule_set: dict[str, Any] | None = Field(default=None, alias="overrideRuleSet")
+    default_metadata: Block | None = Field(default=None, alias="defaultMetadata")
+    override_metadata: Block | None = Field(default=None, alias="overrideMetadata")
+    default_rule_set: Block | None = Field(default=None, alias="defaultRuleSet")
+    override_rule_set: Block | None = Field(default=None, alias="overrideRuleSet")
 
 
 class ModePayload(BaseModel):
@@ -125,6 +126,10 @@ async def _configure(request: Request, session: Writing, subject: str) -> Respon
     level = _level(sent.compatibility) if sent.compatibility is not None else None
     _refuse_unknown_policy(sent.compatibility_policy)
     fields = sent.model_dump(by_alias=True, exclude_unset=True)
+    try:
+        storable(fields)
+    except ValueError as error:
+        raise Malformed(str(error)) from None
     others: dict[str, Any] = {
         name: value for name, value in fields.items() if value is not None and name != "compatibility"
     }

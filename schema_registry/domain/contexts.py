@@ -18,7 +18,7 @@ def subject_name(name: str) -> str:
     """The one form of a subject's name. Raises `RegistryError` for what cannot be one."""
     context, plain = _taken_apart(name)
     if not plain or plain in {"__GLOBAL", "__EMPTY"}:
-        raise _invalid(name)
+        raise invalid_name(name)
     return name_in(context, plain)
 
 
@@ -42,7 +42,7 @@ def context_name(text: str) -> str:
     plain = text.strip(":")
     found = plain if plain.startswith(".") else f".{plain}"
     if ":" in found or not found.isprintable() or len(found) > SUBJECT_LENGTH_MAX:
-        raise _invalid(text)
+        raise invalid_name(text)
     return found
 
 
@@ -53,6 +53,8 @@ def levels_above(subject: str) -> list[str]:
 
 def prefix_of(text: str) -> str | None:
     """What the names of a listing begin with; None stands for the names of the default context."""
+    if not text.isprintable():
+        raise invalid_name(text)
     if text.startswith(EVERY):
         return text.removeprefix(EVERY)
     if text.startswith(":."):
@@ -63,14 +65,14 @@ def prefix_of(text: str) -> str | None:
 
 def _taken_apart(name: str) -> tuple[str, str]:
     if not name.isprintable() or len(name) > SUBJECT_LENGTH_MAX:
-        raise _invalid(name)
+        raise invalid_name(name)
     if not name.startswith(":."):
         return DEFAULT, name
     context, colon, plain = name[1:].partition(":")
     if not colon:
-        raise _invalid(name)
+        raise invalid_name(name)
     return context, plain
 
 
-def _invalid(name: str) -> RegistryError:
+def invalid_name(name: str) -> RegistryError:
     return RegistryError(Code.INVALID_SUBJECT, f"The specified subject '{name}' is not a valid.")
