@@ -1,7 +1,7 @@
 """Where a signed-in person may go, over all services of the exchange."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from service_kit.roles import CurrentUser, Role
@@ -24,6 +24,9 @@ class Place:
 
     brief: str | None = None
     """One word for the bar of a phone, where the label has more."""
+
+    also_in: frozenset[str] = frozenset()
+    """Services that have the same page of their own; on their pages it is theirs that is meant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,24 @@ PLACES = (
     Place(_("Analytics"), "analytics", "/", "chart", frozenset({Role.ADMIN})),
     Place(_("Accounts"), "auth", "/accounts", "people", frozenset({Role.ADMIN})),
     Place(_("Events"), "registry", "/", "events"),
+    Place(
+        _("Dead letters"),
+        "billing",
+        "/dead-letters",
+        "letters",
+        frozenset({Role.ADMIN}),
+        also_in=frozenset({"tracker", "analytics"}),
+    ),
 )
+
+SERVICE_LABELS = {
+    "auth": _("Sign-in"),
+    "tracker": _("Tracker"),
+    "billing": _("Billing"),
+    "analytics": _("Analytics"),
+    "registry": _("Registry"),
+}
+"""What people call the services."""
 
 
 def navigation(
@@ -63,7 +83,7 @@ def navigation(
     if user is None:
         return []
     open_places = [
-        place
+        replace(place, service=service) if service in place.also_in else place
         for place in PLACES
         if place.service in public_urls and (place.roles is None or user.role in place.roles)
     ]

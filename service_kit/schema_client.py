@@ -145,6 +145,19 @@ class SchemaClient:
         except KeyError:
             raise RegistryUnavailable(f"The schema of {event.type_name()} is not known yet.") from None
 
+    async def find(self, event: type[Event]) -> Schema | None:
+        """The schema of any declared event, also of one the service only hears; None when nobody knows it.
+
+        Raises `RegistryUnavailable`.
+        """
+        if event.type_name() not in self._by_type:
+            found = await self._get(f"/subjects/{event.subject()}/versions/{event.version}")
+            if found is None:
+                return None
+            schema = compiled(found["id"], found["schema"])
+            self._by_id[schema.id] = self._by_type[event.type_name()] = schema
+        return self._by_type[event.type_name()]
+
     async def by_id(self, schema_id: int) -> Schema:
         """The schema of a received event. Raises `Invalid` for an id the registry does not know."""
         if schema_id not in self._by_id:

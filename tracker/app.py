@@ -5,11 +5,12 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
+from service_kit.dead_letters.routes import dead_letter_routes
 from service_kit.live.streams import Topics, live_routes, live_updates
 from service_kit.settings import ServiceSettings
 from service_kit.text import shown
 from service_kit.web import Runtime, create_app
-from tracker import api, pages
+from tracker import api, consumers, pages
 from tracker.domain import STATUS_LABELS, Status
 from tracker.events import SAYS
 from tracker.pages.importing import IMPORT_BYTES_MAX
@@ -22,7 +23,12 @@ def web(settings: ServiceSettings) -> FastAPI:
         settings,
         title="aTES tracker",
         package="tracker",
-        routers=[api.router, pages.router, live_routes(FOLLOWED)],
+        routers=[
+            api.router,
+            pages.router,
+            live_routes(FOLLOWED),
+            dead_letter_routes(consumers.router.hears),
+        ],
         uploads={"/imports": IMPORT_BYTES_MAX},
         says=SAYS,
         setup=_set_up,

@@ -101,7 +101,8 @@ async def send(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
         await outbox.publish_raw(
             session,
             topic=topic,
-            key=(row["key"] or b"").decode(errors="replace"),
+            # As it was put aside: bytes that are no text, and NUL, cannot stand in the outbox.
+            key=(row["key"] or b"").decode(errors="replace").replace("\x00", "\N{REPLACEMENT CHARACTER}"),
             value=(row["value"] if row["sent_value"] is None else row["sent_value"]) or b"",
             headers={
                 **own,

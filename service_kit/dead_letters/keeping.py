@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -48,8 +48,17 @@ class Undeliverable:
         return found.digest()
 
 
+def _storable(text: str) -> str:
+    """PostgreSQL keeps no NUL in text; a record that could not even be put aside would stop its partition."""
+    return text.replace("\x00", "\N{REPLACEMENT CHARACTER}")
+
+
 async def put_aside(session: Session, record: Undeliverable, *, reason: str, detail: str) -> None:
     """Keep the record and say so; a record that was put aside before only counts one more attempt."""
+    record = replace(
+        record, headers={_storable(name): _storable(value) for name, value in record.headers.items()}
+    )
+    reason, detail = _storable(reason), _storable(detail)
     letter_id = places.letter_of(record.topic, record.headers)
     if letter_id is None or not await _back_again(session, letter_id, reason, detail):
         await _keep(session, record, reason, detail)
@@ -63,7 +72,7 @@ async def put_aside(session: Session, record: Undeliverable, *, reason: str, det
     await outbox.publish_raw(
         session,
         topic=places.dead_letter_topic(context(session).settings.name),
-        key=(record.key or b"").decode(errors="replace"),
+        key=_storable((record.key or b"").decode(errors="replace")),
         value=record.value or b"",
         # A letter that comes back keeps the place where it stood first.
         headers={**record.headers, **origin} if letter_id is None else {**origin, **record.headers},

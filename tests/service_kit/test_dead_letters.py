@@ -152,6 +152,15 @@ class TestKeeping:
         found = await shown(sample, letter_id)
         assert (found.line.standing, found.line.reason, found.line.attempts) == ("discarded", "invalid", 2)
 
+    async def test_a_record_full_of_nul_is_put_aside_and_sent_again(self, sample: Service) -> None:
+        """PostgreSQL keeps no NUL in text: such a record would otherwise stop its partition for ever."""
+        one = record(1, key=b"a\0b\xff", value=b"\0", headers={"ce_type": "a\0", "x\0": "\0"})
+        (letter_id,) = await aside(sample, one, reason="bad\0")
+        async with sample.transaction() as session:
+            await redrive_one(session, letter_id, ADMIN)
+        found = await shown(sample, letter_id)
+        assert (found.value, found.line.standing) == (b"\0", "redriven")
+
 
 class TestOneLetter:
     async def test_it_is_sent_to_its_consumer_alone_with_its_own_bytes(self, sample: Service) -> None:

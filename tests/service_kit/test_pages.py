@@ -196,7 +196,17 @@ class TestNavigation:
             (Role.ACCOUNTANT, ["Start", "My tasks", "All tasks", "Money", "Days", "Events"]),
             (
                 Role.ADMIN,
-                ["Start", "My tasks", "All tasks", "Money", "Days", "Analytics", "Accounts", "Events"],
+                [
+                    "Start",
+                    "My tasks",
+                    "All tasks",
+                    "Money",
+                    "Days",
+                    "Analytics",
+                    "Accounts",
+                    "Events",
+                    "Dead letters",
+                ],
             ),
         ],
     )
@@ -215,6 +225,7 @@ class TestNavigation:
             ("tracker", "/allotment", "My tasks"),
             ("billing", "/days/2026-03-02", "Days"),
             ("auth", "/accounts", "Accounts"),
+            ("analytics", "/dead-letters/7", "Dead letters"),
         ],
     )
     def test_one_place_is_here(self, service: str, path: str, label: str) -> None:
