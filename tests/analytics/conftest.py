@@ -5,7 +5,7 @@ from typing import Any
 
 import asyncpg
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Table, text
 
 from analytics import app
 from analytics.models import VIEWS
@@ -37,6 +37,7 @@ def views() -> Callable[[ReadSession], Any]:
         found: Views = {}
         for view in VIEWS:
             table = view.__table__
+            assert isinstance(table, Table)
             order = ", ".join(column.name for column in table.primary_key)
             rows = await session.execute(
                 text(f"select to_jsonb(v) as row from {table.name} v order by {order}")  # noqa: S608

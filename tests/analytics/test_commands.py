@@ -189,5 +189,5 @@ class TestRebuild:
                 differences += (await rebuild_views(session, swap=True, chunk_events=5)).difference_count
         await coming
         assert differences == 0
-        async with analytics.reading() as session:
-            assert await views(session) == expected
+        async with analytics.reading() as reader:
+            assert await views(reader) == expected

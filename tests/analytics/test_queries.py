@@ -1,4 +1,5 @@
 from datetime import date, timedelta
+from typing import Any
 
 from analytics import events, queries
 from analytics.domain import Period
@@ -40,7 +41,7 @@ class TestDays:
     async def test_closed_day_shows_what_billing_said(self, analytics: Service) -> None:
         """DayResult is stored and shown as it came (S3-34), and compared with our own sums."""
         entries = (fee(11, 1_500, task=1), reward(12, 2_500, task=1))
-        said = {
+        said: dict[str, Any] = {
             "max_cost_task": 2_500,
             "max_cost_task_id": guid(1),
             "task_count_deficit": 1,

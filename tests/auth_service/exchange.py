@@ -103,7 +103,7 @@ class Auth:
 
     async def token(self, form: dict[str, str], auth: httpx2.BasicAuth | None = TRACKER) -> httpx2.Response:
         async with self.client() as client:
-            return await client.post("/token", data=form, **({} if auth is None else {"auth": auth}))
+            return await client.post("/token", data=form, auth=auth or httpx2.USE_CLIENT_DEFAULT)
 
     async def redeem(
         self, asked: Asked, auth: httpx2.BasicAuth | None = TRACKER, **changed: str

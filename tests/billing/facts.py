@@ -52,7 +52,7 @@ async def hear(billing: Service, *facts: Received[TaskFact]) -> None:
 
 async def close_all(billing: Service) -> list[str]:
     """Close every day that is due, as the worker's tick does; answers their dates."""
-    closed = []
+    closed: list[str] = []
     while True:
         async with billing.transaction() as session:
             days = await commands.close_due_days(session)

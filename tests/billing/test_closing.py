@@ -268,6 +268,7 @@ class TestAgain:
                 await commands.close_due_days(session)
                 await session.connection()
                 raw = await (await session.connection()).get_raw_connection()
+                assert raw.driver_connection is not None
                 raw.driver_connection.terminate()
         assert await snapshot(billing) == before
         assert await close_all(billing) == ["2026-03-02"]

@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from billing.domain import COMPANY, ContradictingFact, price_task
 from service_kit.ids import new_id
@@ -73,9 +74,7 @@ class TestPostTaskFacts:
         """After the key was changed, known tasks keep their price."""
         task, worker = new_id(), new_id()
         await hear(billing, created(task), assigned(task, worker))
-        object.__setattr__(
-            billing.settings, "price_key", type(billing.settings.price_key)("another-price-key")
-        )  # type: ignore[attr-defined]
+        object.__setattr__(billing.settings, "price_key", SecretStr("another-price-key"))
         await hear(billing, assigned(task, worker, cycle=2))
         amounts = await billing.scalar(
             "select count(distinct amount_cents) from postings where account_id = :id", id=worker

@@ -8,6 +8,7 @@ import pytest
 from billing import worker
 from billing.settings import BillingSettings
 from service_kit.ids import new_id
+from service_kit.schema_client import SchemaClient
 from service_kit.streaming import WorkerContext
 from tests.billing.facts import a_working_day, next_night
 from tests.support.services import Service
@@ -42,7 +43,7 @@ async def bench(billing: Service) -> Bench:
         def lag(self) -> int | None:
             return found[0].lag
 
-    context = Context(settings, billing.clock, None, billing.database)  # type: ignore[arg-type]  says nothing itself
+    context = Context(settings, billing.clock, SchemaClient("http://registry.test"), billing.database)
     found.append(Bench(billing, keeper, context))
     async with billing.transaction():
         pass

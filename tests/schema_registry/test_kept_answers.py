@@ -5,6 +5,7 @@ import asyncio
 from prometheus_client import REGISTRY
 
 from schema_registry import app
+from schema_registry.api.kept_answers import Changes
 from tests.schema_registry.conftest import Asked, Web, an_object, sent
 
 STRING = an_object(a={"type": "string"})
@@ -14,10 +15,10 @@ def given(method: str) -> float:
     return REGISTRY.get_sample_value("ates_registry_kept_answers_total", {"method": method}) or 0
 
 
-async def hearing(changes: object) -> None:
+async def hearing(changes: Changes) -> None:
     """Wait until a process hears of changes."""
     async with asyncio.timeout(10):
-        while not changes.hearing:  # type: ignore[attr-defined]  the app's own object
+        while not changes.hearing:
             await asyncio.sleep(0.01)
 
 

@@ -137,7 +137,7 @@ def _properties() -> Iterator[Row]:
     )
     yield "PROPERTY_REMOVED_FROM_OPEN_CONTENT_MODEL", opened(a=TEXT), opened(), 1
     yield "PROPERTY_REMOVED_FROM_CLOSED_CONTENT_MODEL", closed(a=TEXT), closed(), 0
-    never = {"not": {}}
+    never: dict[str, object] = {"not": {}}
     yield "PROPERTY_REMOVED_FROM_CLOSED_CONTENT_MODEL", closed(a=TEXT, b=never), closed(b=never), 0, "beside"
     yield (
         "PROPERTY_ADDED_IS_COVERED_BY_PARTIALLY_OPEN_CONTENT_MODEL",

@@ -459,7 +459,7 @@ class TestSignOut:
     ) -> None:
         """A logout token ends the session it names, or all of an account."""
         await sign_in(browser, issuer)
-        claims = {"sid": None, "sub": str(issuer.guid)} if names == "sub" else {}
+        claims: dict[str, Any] = {"sid": None, "sub": str(issuer.guid)} if names == "sub" else {}
         async with web.client() as caller:
             answer = await caller.post(
                 "backchannel-logout", data={"logout_token": issuer.logout_token(**claims)}

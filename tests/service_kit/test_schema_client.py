@@ -82,7 +82,7 @@ class TestWhenItComesBack:
         def answer(request: httpx2.Request) -> httpx2.Response:
             nonlocal calls
             calls += 1
-            return httpx2.Response(503) if calls <= len(SAYS) else back.handler(request)  # type: ignore[return-value]  it answers at once
+            return httpx2.Response(503) if calls <= len(SAYS) else back.handle_request(request)
 
         restarted = SchemaClient(URL, httpx2.MockTransport(answer), tmp_path, confirm_every_s=0.01)
         async with asyncio.timeout(5):

@@ -31,7 +31,7 @@ def entries(package: str) -> dict[str, Entry]:
         return {}
     with catalogue.open("rb") as file:
         found = read_po(file, locale="ru", abort_invalid=True)
-    return {entry.id[0] if entry.pluralizable else entry.id: entry for entry in found if entry.id}
+    return {entry.id if isinstance(entry.id, str) else entry.id[0]: entry for entry in found if entry.id}
 
 
 class TestCatalogues:
@@ -58,7 +58,7 @@ class TestCatalogues:
             return {name for _, name, _, _ in string.Formatter().parse(pattern) if name is not None}
 
         for source, entry in entries(package).items():
-            forms = entry.string if isinstance(entry.string, tuple) else (entry.string,)
+            forms = [entry.string] if isinstance(entry.string, str) else entry.string or []
             for form in forms:
                 assert names(form) <= names(source) | {"n"}, source
 

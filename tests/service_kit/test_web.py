@@ -281,7 +281,7 @@ class TestFailures:
     ) -> None:
         """Unknown, missing, endless and wrong fields are each told by name, and nothing changes."""
         told = problem(await client.post("api/v1/effects", json=body), 422, "invalid")
-        assert [error["field"] for error in told["errors"]] == [field]  # type: ignore[attr-defined, index]
+        assert [error["field"] for error in told["errors"]] == [field]  # type: ignore[attr-defined]
         assert await effects(standing.service) == []
 
     async def test_a_list_is_no_object(self, client: httpx2.AsyncClient) -> None:
