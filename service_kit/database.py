@@ -13,7 +13,7 @@ from asyncpg.exceptions import InternalClientError
 from sqlalchemy import BigInteger, DateTime, MetaData, Uuid, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import mapped_column
 
 log = structlog.get_logger()
@@ -128,9 +128,35 @@ class Database:
             raw.info[CONTEXT] = self.context
             yield ReadSession(raw)
 
+    @asynccontextmanager
+    async def one_connection(self) -> AsyncIterator["OneConnection"]:
+        """Sessions over one connection, which is closed afterwards with all it holds for itself."""
+        async with self.engine.connect() as connection:
+            try:
+                yield OneConnection(connection, self.context)
+            finally:
+                # Temporary tables must not lie in wait for whoever is given the connection next.
+                await connection.invalidate()
+
     async def close(self) -> None:
         await self._bell.stop()
         await self.engine.dispose()
+
+
+class OneConnection:
+    """Sessions that share a connection and so its temporary tables. Nobody is woken after a commit."""
+
+    def __init__(self, connection: AsyncConnection, context: object) -> None:
+        self._connection = connection
+        self._context = context
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Session]:
+        async with AsyncSession(self._connection, expire_on_commit=False) as raw:
+            session = Session(ReadSession(raw))
+            session.info[CONTEXT] = self._context
+            async with raw.begin():
+                yield session
 
 
 class _Bell:

@@ -1,0 +1,205 @@
+"""A second ledger in temporary tables, empty or as it stood before a day, and the order of the first one."""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from sqlalchemy import text
+
+from billing.domain import COMPANY
+from service_kit.database import Session
+
+TABLES = (
+    *("ledger_accounts", "task_prices", "task_titles", "journal_entries", "postings"),
+    *("days", "ledger_state", "payouts", "letters", "outbox"),
+)
+
+
+class NotShadowed(RuntimeError):
+    """A table of the live ledger would be written to; the replay ends before that."""
+
+
+class NoFirmGround(ValueError):
+    """The day before the first one to replay is not closed."""
+
+
+@dataclass
+class Progress:
+    """How far a replay is."""
+
+    begin: date | None
+    """The first day that is replayed; None: all of them."""
+    facts: int = 0
+    """Read from the topics, each once."""
+    position: int = 0
+    """Facts up to this place in the order of the live ledger are posted."""
+    end: int = 0
+    """The place up to which the live ledger had come."""
+    days: int = 0
+    """Closed again."""
+
+
+async def make_shadow(session: Session, begin: date | None) -> Progress:
+    """Make empty tables beside the live ones; with `begin`, the ledger as it stood when that day could begin.
+
+    Raises `NoFirmGround` when the day before `begin` is not closed: only a closed day is a firm floor.
+    """
+    figures = await session.scalar(text("select pg_get_viewdef('public.day_figures'::regclass)"))
+    for table in TABLES:
+        await session.execute(text(f"create temporary table {table} (like public.{table} including all)"))
+    # Numbers of the live outbox are not ours to draw: its relay would wait for rows that never come.
+    await session.execute(text("create temporary sequence replay_outbox_id"))
+    await session.execute(
+        text("alter table pg_temp.outbox alter id set default nextval('pg_temp.replay_outbox_id')")
+    )
+    await session.execute(text(f"create temporary view day_figures as {figures}"))
+    await session.execute(
+        text(
+            "create temporary table replay_facts (event_id uuid primary key, type_name text not null,"
+            " occurred_at timestamptz not null, key text not null, topic text not null,"
+            ' partition integer not null, "offset" bigint not null, sent_at timestamptz not null,'
+            " raw bytea not null, moves_money boolean not null, position bigint)"
+        )
+    )
+    await session.execute(text("create index on replay_facts (position)"))
+    await session.execute(
+        text(
+            "create temporary table replay_closes (business_date date primary key,"
+            " closed_at timestamptz not null, unread bigint not null, position bigint not null)"
+        )
+    )
+    await _refuse_live(session)
+    progress = Progress(begin)
+    if begin is None:
+        await session.execute(
+            text(
+                "insert into pg_temp.ledger_accounts (id, kind, opened_at)"
+                " select id, kind, opened_at from public.ledger_accounts where kind <> 'worker'"
+            )
+        )
+        await session.execute(text("insert into pg_temp.ledger_state (id) values (1)"))
+        # The ledger begins with the first day on record, which may have been put there before any work.
+        await session.execute(
+            text(
+                "insert into pg_temp.days (business_date, zone, opened_at)"
+                " select business_date, zone, opened_at from public.days order by business_date limit 1"
+            )
+        )
+    else:
+        await _stand_before(session, progress, begin)
+    return progress
+
+
+async def _refuse_live(session: Session) -> None:
+    temporary = await session.scalar(
+        text(
+            "select count(*) from unnest(cast(:names as text[])) n"
+            " join pg_class c on c.oid = to_regclass(n) and c.relpersistence = 't'"
+        ),
+        {"names": [*TABLES, "day_figures"]},
+    )
+    if temporary != len(TABLES) + 1:
+        raise NotShadowed(f"only {temporary} of {len(TABLES) + 1} tables lie beside the live ones")
+
+
+async def _stand_before(session: Session, progress: Progress, begin: date) -> None:
+    """Accounts, open postings and closed days as they were when the day before `begin` had been closed."""
+    before = begin - timedelta(days=1)
+    await settle_order(session)
+    floor = await session.scalar(
+        text("select position from replay_closes where business_date = :before"), {"before": before}
+    )
+    if floor is None:
+        raise NoFirmGround(f"{before} is not a closed day, so nothing firm stands before {begin}")
+    progress.position = floor
+    parameters = {"begin": begin, "floor": floor, "company": COMPANY, "before": before}
+    for statement in (
+        # What was posted for later days before the close.
+        """
+        insert into pg_temp.journal_entries select e.* from public.journal_entries e
+        join public.postings c on c.entry_id = e.id and c.account_id = :company
+        where e.business_date >= :begin and c.version <= :floor
+        """,
+        """
+        insert into pg_temp.postings select p.* from public.postings p
+        join pg_temp.journal_entries e on e.id = p.entry_id
+        """,
+        """
+        insert into pg_temp.ledger_accounts
+            (id, kind, balance_cents, carried_cents, version, locale, opened_at)
+        select a.id, a.kind, coalesce(sum(p.amount_cents), 0),
+               coalesce(sum(p.amount_cents) filter (where p.business_date < :begin), 0),
+               coalesce(max(p.version), 0), a.locale, a.opened_at
+        from public.ledger_accounts a
+        left join (
+            public.postings p join public.journal_entries e on e.id = p.entry_id
+            left join public.postings c on c.entry_id = e.id and c.account_id = :company
+        ) on p.account_id = a.id and (p.business_date < :begin or c.version <= :floor)
+        group by a.id
+        """,
+        "insert into pg_temp.days select * from public.days where business_date < :begin",
+        "insert into pg_temp.ledger_state (id, last_closed_date) values (1, :before)",
+        "delete from replay_closes where business_date < :begin",
+    ):
+        used = {name: value for name, value in parameters.items() if f":{name}" in statement}
+        await session.execute(text(statement), used)
+
+
+async def note_end(session: Session, progress: Progress) -> None:
+    """Note how far the live ledger is. What it has posted is in the topics if they are read after this."""
+    newest = text("select max(version) from public.postings where account_id = :company")
+    progress.end = await session.scalar(newest, {"company": COMPANY}) or 0
+
+
+async def settle_order(session: Session) -> None:
+    """Note the place of each fact in the order of the live ledger, and where in it the days were closed.
+
+    The company takes part in every entry but payouts, so that its postings count them in the order of their
+    commits. A day was closed behind everything that counts on it, and behind whatever its payouts follow.
+    """
+    await session.execute(
+        text(
+            "update replay_facts f set position = c.version"
+            " from public.journal_entries e join public.postings c on c.entry_id = e.id"
+            " and c.account_id = :company"
+            " where e.event_id = f.event_id and f.position is null and f.moves_money"
+        ),
+        {"company": COMPANY},
+    )
+    await session.execute(
+        text(
+            "delete from replay_closes where business_date > coalesce("
+            "(select last_closed_date from pg_temp.ledger_state), '-infinity')"
+        )
+    )
+    await session.execute(
+        text(
+            """
+            insert into replay_closes
+            select d.business_date, d.closed_at, d.unread_at_close,
+                   coalesce(max(f.position) over (order by d.business_date), 0)
+            from public.days d
+            left join (
+                select business_date, max(position) as position from (
+                    select e.business_date, c.version as position
+                    from public.journal_entries e
+                    join public.postings c on c.entry_id = e.id and c.account_id = :company
+                    union all
+                    select p.business_date, c.version
+                    from public.payouts p
+                    join public.postings paid on paid.entry_id = p.id and paid.account_id = p.account_id
+                    join public.postings last on last.account_id = p.account_id
+                        and last.version = paid.version - 1
+                    join public.postings c on c.entry_id = last.entry_id and c.account_id = :company
+                ) known group by 1
+            ) f on f.business_date = d.business_date
+            where d.state = 'closed'
+            on conflict do nothing
+            """
+        ),
+        {"company": COMPANY},
+    )
+
+
+async def hold_live(session: Session) -> None:
+    """Let nobody post or close until the end of this transaction."""
+    await session.execute(text("select 1 from public.ledger_state for update"))
