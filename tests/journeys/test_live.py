@@ -90,9 +90,21 @@ async def test_what_happened_while_the_server_was_away_is_there_when_it_is_back(
         await page.goto("/tracker/all")
         await expect(page.locator("#task-rows tr").first).to_be_visible()
         await asyncio.to_thread(exchange.kill, "tracker-web")
-        await expect(page.locator("#connection")).to_contain_text("No connection")
         await eventually(lambda: asyncio.to_thread(exchange.all_ready), within_s=60)
         await create(writer, title)
+        await expect(page.locator("#task-rows")).to_contain_text(title)
+        await expect(page.locator("#connection")).to_be_empty()
+
+
+async def test_a_page_without_connection_says_so_and_catches_up(signed_in: SignIn) -> None:
+    title = f"Hang the mirror {time.time_ns()}"
+    async with signed_in("manager") as page, signed_in("manager") as writer:
+        await page.goto("/tracker/all")
+        await expect(page.locator("#task-rows tr").first).to_be_visible()
+        await page.context.set_offline(True)
+        await expect(page.locator("#connection")).to_contain_text("No connection")
+        await create(writer, title)
+        await page.context.set_offline(False)
         await expect(page.locator("#task-rows")).to_contain_text(title)
         await expect(page.locator("#connection")).to_be_empty()
 
