@@ -19,6 +19,7 @@ from auth_service.events import SAYS
 from auth_service.pages import (
     accounts,
     authorizing,
+    devices,
     home,
     people,
     profile,
@@ -158,6 +159,7 @@ def web(
             home.router,
             profile.router,
             security.router,
+            devices.router,
             accounts.router,
         ],
         says=SAYS,

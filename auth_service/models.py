@@ -88,7 +88,10 @@ class OAuthClient(Base):
     client_id: Mapped[str] = mapped_column(Text, primary_key=True)
     name: Mapped[str] = mapped_column(Text)
     secret_digest: Mapped[bytes | None] = mapped_column(LargeBinary)
-    """Absent for a public client."""
+    """Absent for a public client, and for one that proves itself with a key."""
+
+    jwks: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    """Public keys of a client that signs its own proofs (private_key_jwt)."""
 
     redirect_uris: Mapped[list[str]] = mapped_column(ARRAY(Text))
     post_logout_redirect_uris: Mapped[list[str]] = mapped_column(ARRAY(Text))
@@ -114,6 +117,39 @@ class AuthorizationCode(Base):
     expires_at: Mapped[Moment] = mapped_column(DateTime(timezone=True), index=True)
     used_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     family_id: Mapped[UUID | None] = mapped_column(ForeignKey("token_families.id"))
+
+
+class ClientAssertion(Base):
+    """A proof that a client has used; each is good once."""
+
+    __tablename__ = "client_assertions"
+
+    client_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    jti_digest: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    expires_at: Mapped[Moment] = mapped_column(DateTime(timezone=True), index=True)
+
+
+class DeviceGrant(Base):
+    """A device that waits for a person to let it in (RFC 8628)."""
+
+    __tablename__ = "device_grants"
+
+    device_digest: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    user_code_digest: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
+    client_id: Mapped[str] = mapped_column(ForeignKey("oauth_clients.client_id"))
+    scope: Mapped[str] = mapped_column(Text)
+    expires_at: Mapped[Moment] = mapped_column(DateTime(timezone=True), index=True)
+    interval_s: Mapped[int]
+    """Grows by five seconds each time the device asks too early."""
+
+    polled_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    account_id: Mapped[UUID | None]
+    session_id: Mapped[UUID | None]
+    allowed: Mapped[bool | None]
+    """Absent until the person has decided."""
+
+    used_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    family_id: Mapped[UUID | None]
 
 
 class TokenFamily(Base):

@@ -1,6 +1,6 @@
 """What auth_service is told by its environment, beside what every service is told."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
@@ -31,6 +31,9 @@ class ClientDefinition(BaseModel):
 
     secret: SecretStr | None = None
     """Absent for a public client, which cannot keep one."""
+
+    jwks: dict[str, Any] | None = None
+    """Public keys of a client that signs its own proofs instead of having a secret (private_key_jwt)."""
 
     name: str | None = None
     redirect_uris: tuple[RedirectAddress, ...] = ()

@@ -11,6 +11,7 @@ from auth_service.commands.oauth import (
     OAuthAnswer,
     OAuthCall,
     Provider,
+    authorize_device,
     exchange_token,
     introspect_token,
     revoke_token,
@@ -36,7 +37,8 @@ FORM = {
 }
 """The fields depend on the grant; the RFCs say which."""
 
-CLIENT_METHODS = ["client_secret_basic", "client_secret_post"]
+CLIENT_METHODS = ["client_secret_basic", "client_secret_post", "private_key_jwt"]
+DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 
 
 class InsufficientScope(Forbidden):
@@ -81,6 +83,12 @@ ProviderDep = Annotated[Provider, Depends(own_provider)]
 async def token(session: Writing, provider: ProviderDep, call: Call) -> Response:
     """Exchange a code, a refresh token or a client's own credentials for tokens (RFC 6749)."""
     return _response(await exchange_token(session, provider, call))
+
+
+@router.post("/device_authorization", openapi_extra=FORM)
+async def device_authorization(session: Writing, provider: ProviderDep, call: Call) -> Response:
+    """Begin the device flow (RFC 8628): a code for the device, a short one for its person."""
+    return _response(await authorize_device(session, provider, call))
 
 
 @router.post("/revoke", openapi_extra=FORM)
@@ -166,8 +174,10 @@ def _metadata(settings: AuthSettings) -> dict[str, Any]:
         "scopes_supported": ["openid", "profile", "email"],
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
-        "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
+        "device_authorization_endpoint": f"{issuer}/device_authorization",
+        "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials", DEVICE_CODE],
         "token_endpoint_auth_methods_supported": [*CLIENT_METHODS, "none"],
+        "token_endpoint_auth_signing_alg_values_supported": ["ES256", "RS256"],
         "revocation_endpoint_auth_methods_supported": [*CLIENT_METHODS, "none"],
         "introspection_endpoint_auth_methods_supported": CLIENT_METHODS,
         "code_challenge_methods_supported": ["S256"],

@@ -26,6 +26,7 @@ def _row(client_id: str, definition: ClientDefinition, settings: AuthSettings) -
     return {
         "name": definition.name or client_id,
         "secret_digest": digest(secret) if secret else None,
+        "jwks": definition.jwks,
         "redirect_uris": list(definition.redirect_uris),
         "post_logout_redirect_uris": list(definition.post_logout_redirect_uris),
         "backchannel_logout_uri": definition.backchannel_logout_uri or default_logout,

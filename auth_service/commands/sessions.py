@@ -13,6 +13,8 @@ from auth_service.events import SessionBegan, SessionEnded
 from auth_service.models import (
     Account,
     AuthorizationCode,
+    ClientAssertion,
+    DeviceGrant,
     LogoutNotice,
     OAuthClient,
     RefreshToken,
@@ -164,6 +166,8 @@ async def forget_ended(session: Session) -> None:
     horizon = datetime.now(UTC) - timedelta(days=1)
     await session.execute(delete(AuthorizationCode).where(AuthorizationCode.expires_at < horizon))
     await session.execute(delete(RevokedAccessToken).where(RevokedAccessToken.expires_at < horizon))
+    await session.execute(delete(ClientAssertion).where(ClientAssertion.expires_at < horizon))
+    await session.execute(delete(DeviceGrant).where(DeviceGrant.expires_at < horizon))
     over = select(TokenFamily.id).where(TokenFamily.expires_at < horizon)
     await session.execute(delete(RefreshToken).where(RefreshToken.family_id.in_(over)))
     await session.execute(delete(TokenFamily).where(TokenFamily.expires_at < horizon))

@@ -21,6 +21,7 @@ from auth_service.domain.sign_in import (
     account_key,
     address_key,
     caller_key,
+    device_key,
     second_factor_key,
 )
 from auth_service.domain.tokens import digest
@@ -31,6 +32,9 @@ from service_kit.database import Session
 REHASHED = "password_rehashed"
 SECOND_GUESSES = 5
 """Of a million codes three are right at a time: five tries before the first wait."""
+
+
+USER_CODE_GUESSES = 20
 
 
 @dataclass(frozen=True)
@@ -124,6 +128,11 @@ async def clear_guesses(session: Session, login: str) -> None:
 def note_failed_sign_in(session: Session, account_id: UUID | None, *, address: str, reason: str) -> None:
     """Keep why, for the admins; the person at the form is always told the same."""
     record(session, "sign_in_failed", account_id=account_id, address=address, details={"reason": reason})
+
+
+async def admit_user_code(session: Session, account_id: UUID) -> bool:
+    """Count one code of a device that somebody types; False when the person has to wait."""
+    return await _count(session, device_key(account_id), WaitRule(USER_CODE_GUESSES))
 
 
 async def note_bad_credential(session: Session, settings: AuthSettings, address: str) -> None:

@@ -37,6 +37,11 @@ def second_factor_key(account_id: UUID) -> bytes:
     return _key("second factor", str(account_id))
 
 
+def device_key(account_id: UUID) -> bytes:
+    """Codes of devices that somebody tries out."""
+    return _key("device", str(account_id))
+
+
 def caller_key(address: str) -> bytes:
     """Programs and gateways that show tokens and cookies which do not hold."""
     return _key("caller", address)

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx2
 from fastapi import FastAPI
 from joserfc import jwt
-from joserfc.jwk import KeySet
+from joserfc.jwk import ECKey, KeySet
 from sqlalchemy import text
 
 from auth_service.app import web
@@ -28,6 +28,8 @@ PUBLIC_URLS = {
 }
 ISSUER = PUBLIC_URLS["auth"]
 CALLBACK = f"{ORIGIN}/tracker/callback"
+DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
+ROBOT_KEY = ECKey.generate_key("P-256", {"kid": "robot-1", "alg": "ES256", "use": "sig"})
 CLIENTS = {
     "tracker": {
         "secret": "secret-of-the-tracker",
@@ -35,6 +37,15 @@ CLIENTS = {
         "post_logout_redirect_uris": [f"{ORIGIN}/tracker/"],
     },
     "billing": {"secret": "secret-of-billing", "redirect_uris": [f"{ORIGIN}/billing/callback"]},
+    "robot": {
+        "jwks": {"keys": [ROBOT_KEY.as_dict(private=False)]},
+        "grant_types": ["client_credentials"],
+    },
+    "television": {"name": "A television", "grant_types": [DEVICE_CODE, "refresh_token"]},
+    "desktop": {
+        "redirect_uris": ["http://127.0.0.1/done", "http://localhost/done"],
+        "grant_types": ["authorization_code"],
+    },
     "phone": {"redirect_uris": [f"{ORIGIN}/phone"], "grant_types": ["authorization_code", "refresh_token"]},
 }
 TRACKER = httpx2.BasicAuth("tracker", "secret-of-the-tracker")

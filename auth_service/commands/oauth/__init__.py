@@ -5,7 +5,12 @@ work is awaited on our own asynchronous connection: one engine, one transaction,
 """
 
 from auth_service.commands.oauth.authorizing import Authorized, Refused, SignInNeeded, authorize
-from auth_service.commands.oauth.exchange import exchange_token, introspect_token, revoke_token
+from auth_service.commands.oauth.exchange import (
+    authorize_device,
+    exchange_token,
+    introspect_token,
+    revoke_token,
+)
 from auth_service.commands.oauth.requests import OAuthAnswer, OAuthCall
 from auth_service.commands.oauth.server import Provider, mint_access_token
 
@@ -17,6 +22,7 @@ __all__ = [
     "Refused",
     "SignInNeeded",
     "authorize",
+    "authorize_device",
     "exchange_token",
     "introspect_token",
     "mint_access_token",

@@ -1,6 +1,7 @@
 """An OAuth client in the shape Authlib asks."""
 
 import hmac
+import re
 
 from authlib.oauth2.rfc6749 import ClientMixin
 
@@ -8,6 +9,8 @@ from auth_service.domain.tokens import digest
 from auth_service.models import OAuthClient
 
 DEFAULT_SCOPE = "openid"
+PRIVATE_KEY_JWT = "private_key_jwt"
+_LOOPBACK = re.compile(r"(http://(?:127\.0\.0\.1|\[::1\]))(?::[0-9]{1,5})?(/[^#\\]*)?")
 
 
 class ProviderClient(ClientMixin):
@@ -27,7 +30,13 @@ class ProviderClient(ClientMixin):
         return " ".join(dict.fromkeys(name for name in asked if name in allowed))
 
     def check_redirect_uri(self, redirect_uri: str) -> bool:
-        return redirect_uri in self.row.redirect_uris
+        """Letter by letter; only a program on the person's own machine chooses its port (RFC 8252, 7.3)."""
+        if redirect_uri in self.row.redirect_uris:
+            return True
+        without_port = _loopback_without_port(redirect_uri)
+        return without_port is not None and without_port in {
+            _loopback_without_port(registered) for registered in self.row.redirect_uris
+        }
 
     def check_client_secret(self, client_secret: str) -> bool:
         expected = self.row.secret_digest
@@ -35,6 +44,8 @@ class ProviderClient(ClientMixin):
 
     def check_endpoint_auth_method(self, method: str, endpoint: str) -> bool:
         del endpoint
+        if self.row.jwks is not None:
+            return method == PRIVATE_KEY_JWT
         if self.row.secret_digest is None:
             return method == "none"
         return method in {"client_secret_basic", "client_secret_post"}
@@ -44,6 +55,12 @@ class ProviderClient(ClientMixin):
 
     def check_grant_type(self, grant_type: str) -> bool:
         # A public client has nothing to prove itself with, so it never acts in its own name.
-        if grant_type == "client_credentials" and self.row.secret_digest is None:
+        if grant_type == "client_credentials" and self.row.secret_digest is None and self.row.jwks is None:
             return False
         return grant_type in self.row.grant_types
+
+
+def _loopback_without_port(address: str) -> str | None:
+    """An address of this machine by number; the name `localhost` may be led elsewhere."""
+    found = _LOOPBACK.fullmatch(address)
+    return None if found is None else f"{found[1]}{found[2] or ''}"

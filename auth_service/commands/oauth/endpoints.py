@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
 from auth_service.commands.oauth.client import ProviderClient
-from auth_service.commands.oauth.grants import CONFIDENTIAL_OR_PUBLIC, revoke_family
+from auth_service.commands.oauth.grants import CONFIDENTIAL, CONFIDENTIAL_OR_PUBLIC, revoke_family
 from auth_service.commands.oauth.requests import ProviderRequest
 from auth_service.commands.oauth.server import ProviderServer
 from auth_service.domain.tokens import SERVICE_SUBJECT, digest, read_access_token
@@ -123,7 +123,7 @@ class Revocation(RevocationEndpoint):
 
 
 class Introspection(IntrospectionEndpoint):
-    CLIENT_AUTH_METHODS = ["client_secret_basic", "client_secret_post"]  # noqa: RUF012  Authlib's attribute
+    CLIENT_AUTH_METHODS = CONFIDENTIAL
     server: ProviderServer
 
     def query_token(self, token_string: str, token_type_hint: str | None) -> FoundToken | None:

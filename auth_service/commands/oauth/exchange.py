@@ -6,6 +6,9 @@ from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import InvalidRequestError
 from sqlalchemy.orm import Session as SyncSession
 
+from auth_service.commands.oauth.assertions import PrivateKeyJwt
+from auth_service.commands.oauth.client import PRIVATE_KEY_JWT
+from auth_service.commands.oauth.devices import DeviceAuthorization, DeviceCodeGrant
 from auth_service.commands.oauth.endpoints import Introspection, Revocation
 from auth_service.commands.oauth.grants import (
     AuthorizationCodeGrant,
@@ -24,7 +27,17 @@ async def exchange_token(session: Session, provider: Provider, call: OAuthCall) 
         server.register_grant(AuthorizationCodeGrant, [S256Required(), IdTokenByCode(provider)])
         server.register_grant(RefreshTokenGrant, [IdTokenByRefresh(provider)])
         server.register_grant(ClientCredentialsGrant)
+        server.register_grant(DeviceCodeGrant, [IdTokenByRefresh(provider)])
         answer: OAuthAnswer = server.create_token_response(call)
+        return answer
+
+    return await _answer(session, provider, call, inside)
+
+
+async def authorize_device(session: Session, provider: Provider, call: OAuthCall) -> OAuthAnswer:
+    def inside(server: ProviderServer) -> OAuthAnswer:
+        server.register_endpoint(DeviceAuthorization)
+        answer: OAuthAnswer = server.create_endpoint_response(DeviceAuthorization.ENDPOINT_NAME, call)
         return answer
 
     return await _answer(session, provider, call, inside)
@@ -58,6 +71,7 @@ async def _answer(
 
     def run(sync_session: SyncSession) -> OAuthAnswer:
         server = ProviderServer(sync_session, provider, call)
+        server.register_client_auth_method(PRIVATE_KEY_JWT, PrivateKeyJwt(server))
         try:
             _refuse_ambiguous(call)
             answer = inside(server)
@@ -78,5 +92,6 @@ def _refuse_ambiguous(call: OAuthCall) -> None:
         raise InvalidRequestError("A parameter is there twice.")
     if any("\x00" in value for _, value in call.form):
         raise InvalidRequestError("A parameter has forbidden characters.")
-    if call.authorization is not None and call.one("client_secret") is not None:
+    proofs = (call.authorization, call.one("client_secret"), call.one("client_assertion"))
+    if sum(proof is not None for proof in proofs) > 1:
         raise InvalidRequestError("Use one method of client authentication, not two.")

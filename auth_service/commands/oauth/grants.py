@@ -8,13 +8,14 @@ from authlib.oauth2.rfc7636 import CodeChallenge
 from sqlalchemy import select, update
 
 from auth_service.commands.audit import record
-from auth_service.commands.oauth.client import ProviderClient
+from auth_service.commands.oauth.client import PRIVATE_KEY_JWT, ProviderClient
 from auth_service.commands.oauth.requests import ProviderRequest
 from auth_service.commands.oauth.server import ProviderServer
 from auth_service.domain.tokens import Subject, digest, new_secret
 from auth_service.models import AuthorizationCode, RefreshToken, TokenFamily
 
-CONFIDENTIAL_OR_PUBLIC = ["client_secret_basic", "client_secret_post", "none"]
+CONFIDENTIAL = ["client_secret_basic", "client_secret_post", PRIVATE_KEY_JWT]
+CONFIDENTIAL_OR_PUBLIC = [*CONFIDENTIAL, "none"]
 S256_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
@@ -192,7 +193,7 @@ class RefreshTokenGrant(grants.RefreshTokenGrant):
 
 
 class ClientCredentialsGrant(grants.ClientCredentialsGrant):
-    TOKEN_ENDPOINT_AUTH_METHODS = ["client_secret_basic", "client_secret_post"]  # noqa: RUF012  Authlib's attribute
+    TOKEN_ENDPOINT_AUTH_METHODS = CONFIDENTIAL
 
 
 def revoke_family(server: ProviderServer, family_id: object, reason: str) -> None:

@@ -96,7 +96,8 @@ class ProviderServer(AuthorizationServer):
             self._note_use(family)
 
     def _found_family(self, request: ProviderRequest, token: dict[str, Any]) -> TokenFamily:
-        code = request.authorization_code.row
+        # Either a code that was redeemed or a device that was let in.
+        code = request.authorization_code.row if request.authorization_code else request.credential.row
         sign_on = self.session.get_one(SignOnSession, code.session_id)
         family = TokenFamily(
             id=new_id(),
