@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pkgutil import resolve_name
 from typing import Annotated
 
@@ -79,5 +80,19 @@ def service_commands(
         action = migrating.check if check else migrating.upgrade
         action(package, found.name, found.database_owner_url.get_secret_value())
         log.info("migrated", package=package)
+
+    if find_spec(f"{package}.consumers") is not None:
+
+        @commands.command(
+            "dead-letters",
+            help="Events that could not be handled: list, groups, show, redrive, discard, restore, stop.",
+            add_help_option=False,
+            context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+        )
+        def dead_letters(arguments: typer.Context) -> None:
+            # Here, for the same reason.
+            from service_kit.dead_letters import console  # noqa: PLC0415
+
+            console.run(package, settings, arguments.args)
 
     return commands

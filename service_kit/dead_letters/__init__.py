@@ -2,7 +2,7 @@
 
 `keeping` is what the consumer calls, `reading` and `acting` are what pages, API and commands call, `sending`
 is the worker's part of a redrive. A letter that is sent again goes to the consumer alone, on a topic of its
-own, so that other consumers of the fact see nothing; the inbox counts its event id once (see decision 0012).
+own, so that other consumers of the fact see nothing; the inbox counts its event id once (see decision 0015).
 """
 
 from service_kit.dead_letters.keeping import Undeliverable, put_aside

@@ -30,7 +30,7 @@ CONSUMERS = ("tracker", "billing", "analytics")
 """Services whose web process has these pages."""
 
 STANDING_LABELS = {
-    "waiting": (_("waits for a decision"), "bad"),
+    "waiting": (_("waits"), "bad"),
     "queued": (_("will be sent again"), "wait"),
     "redriven": (_("sent again, on its way"), "wait"),
     "handled": (_("handled"), "good"),
