@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,16 @@ class Contract:
     consumers: Mapping[str, tuple[int, ...]]
     """The versions each service reads."""
     versions: tuple[ContractVersion, ...]
+    until: Mapping[int, date]
+    """Last day on which a version is said; one that is not named has no end yet."""
+
+    def type_name(self, number: int) -> str:
+        """What stands in `ce_type`."""
+        return f"{self.topic}.{self.name}.v{number}"
+
+    def behind(self, service: str) -> int:
+        """How many versions the newest one that a service reads is behind the latest."""
+        return self.latest.number - max(self.consumers[service])
 
     @property
     def subject(self) -> str:
@@ -87,6 +98,7 @@ def _contract(root: Path, folder: Path) -> Contract:
         summary=about["summary"],
         consumers={service: tuple(numbers) for service, numbers in about["consumers"].items()},
         versions=versions,
+        until={int(number): date.fromisoformat(day) for number, day in about.get("until", {}).items()},
     )
 
 

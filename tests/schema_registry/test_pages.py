@@ -1,8 +1,19 @@
 """The catalogue: what people find at /registry/."""
 
-import pytest
+import html
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
-from schema_registry.domain.contracts import read_contracts
+import pytest
+import yaml
+
+from schema_registry.domain.asyncapi import Surroundings, document, services_of
+from schema_registry.domain.consuming_code import consuming_code
+from schema_registry.domain.contracts import Contract, read_contracts
 from tests.schema_registry.conftest import Asked, Web, sent
 from tests.support.schemas import SCHEMAS
 
@@ -74,3 +85,128 @@ async def test_what_is_not_there(web: Web, path: str) -> None:
         answer = await client.get(path)
     assert answer.status_code in {404, 422}
     assert "text/html" in answer.headers["content-type"]
+
+
+class TestTrying:
+    path = "/catalogue/tracker/task_created/2"
+
+    async def tried(self, web: Web, payload: str) -> str:
+        async with web.browser() as client:
+            answer = await client.post(f"{self.path}/try", data={"payload": payload})
+        assert answer.status_code == 200
+        return answer.text
+
+    async def test_a_good_payload(self, web: Web) -> None:
+        """The example of the version keeps its contract."""
+        example = next(
+            json.dumps(version.schema["examples"][0])
+            for contract in CONTRACTS
+            if contract.name == "TaskCreated"
+            for version in contract.versions
+            if version.number == 2
+        )
+        assert "This keeps the contract." in await self.tried(web, example)
+
+    async def test_a_bad_one(self, web: Web) -> None:
+        """Each fault is named with its path, formats among them; the text stays in the form."""
+        page = await self.tried(web, '{"taskId": "no id", "title": 7}')
+        assert "/taskId" in page
+        assert "/title" in page
+        assert "userGuid" in page
+        assert "no id" in page
+
+    @pytest.mark.parametrize("payload", ["{", "", "[" * 50_000, "<script>alert(1)</script>", "NaN"])
+    async def test_what_is_no_json(self, web: Web, payload: str) -> None:
+        """It says so, and shows nothing unescaped."""
+        page = await self.tried(web, payload)
+        assert "This is not JSON" in page or "breaks the contract" in page
+        assert "<script>alert" not in page
+
+
+class TestReading:
+    async def test_code_for_three_languages(self, web: Web) -> None:
+        """Each program names the topic, the type and the registry of this exchange."""
+        async with web.browser() as client:
+            page = html.unescape((await client.get("/catalogue/tracker/task_created/1")).text)
+        for word in ("KafkaConsumer", "kafkajs", "JSONDeserializer", "tracker.tasks.TaskCreated.v1"):
+            assert word in page
+
+    @pytest.mark.parametrize("contract", CONTRACTS, ids=lambda one: one.name)
+    @pytest.mark.parametrize("framed", [True, False])
+    def test_python_is_python(self, contract: Contract, framed: object) -> None:
+        """What is copied can be run."""
+        programs = consuming_code(
+            contract,
+            contract.latest,
+            kafka_servers="localhost:9092",
+            registry_url="http://r",
+            framed=bool(framed),
+        )
+        assert [one.language for one in programs][:1] == ["Python"]
+        for one in programs:
+            assert "$" not in one.text.replace("${", "")
+            if one.language.startswith("Python"):
+                compile(one.text, one.language, "exec")
+
+    async def test_a_version_that_will_end(self, web: Web) -> None:
+        """Its page says until when it is said, and where to move."""
+        async with web.browser() as client:
+            assert "Move to v2" in (await client.get("/catalogue/tracker/task_created/1")).text
+            assert "Move to v2" not in (await client.get("/catalogue/tracker/task_created/2")).text
+
+
+class TestAsyncApi:
+    @pytest.mark.parametrize("name", ["asyncapi", *(f"asyncapi/{one}" for one in services_of(CONTRACTS))])
+    async def test_documents(self, web: Web, name: str) -> None:
+        """JSON and YAML are the same document, and every reference of it leads to a place inside."""
+        async with web.browser(Accept="*/*") as client:
+            found = (await client.get(f"/catalogue/{name}.json")).json()
+            text = (await client.get(f"/catalogue/{name}.yaml")).text
+        assert yaml.safe_load(text) == found
+        assert "&id" not in text
+        for reference in references_in(found):
+            place = found
+            for part in reference.removeprefix("#/").split("/"):
+                place = place[part]
+
+    async def test_what_a_service_says_and_hears(self, web: Web) -> None:
+        """The document of one service leaves out what is not its own business."""
+        async with web.browser(Accept="*/*") as client:
+            billing = (await client.get("/catalogue/asyncapi/billing.json")).json()
+            assert (await client.get("/catalogue/asyncapi/nobody.json")).status_code == 404
+        assert {"send-billing.ledger", "receive-tracker.tasks"} <= set(billing["operations"])
+        assert "TaskCreatedV1" not in billing["components"]["messages"]
+
+    @pytest.mark.slow
+    @pytest.mark.skipif(not os.environ.get("ASYNCAPI_PARSER"), reason="ASYNCAPI_PARSER names no node_modules")
+    def test_the_official_parser_takes_them(self, tmp_path: Path) -> None:
+        """No error and no warning but that there is a newer version of AsyncAPI."""
+        program = tmp_path / "check.mjs"
+        folder = Path(os.environ["ASYNCAPI_PARSER"]) / "@asyncapi" / "parser"
+        program.write_text(
+            f'import parser from "{folder}/cjs/index.js";\n'
+            'import fs from "fs";\n'
+            'const found = await new parser.Parser().parse(fs.readFileSync(0, "utf8"));\n'
+            "console.log(JSON.stringify([!!found.document, found.diagnostics.map(d => d.code)]));\n"
+        )
+        surroundings = Surroundings(
+            "localhost:9092,other:9092", "http://localhost:8081", {"auth.accounts": "plain"}
+        )
+        for service in (None, *services_of(CONTRACTS)):
+            asked = json.dumps(document(CONTRACTS, surroundings, service))
+            node = ["node", str(program)]
+            said = subprocess.run(node, input=asked, capture_output=True, text=True, check=True)
+            known, codes = json.loads(said.stdout)
+            assert known, service
+            assert set(codes) <= {"asyncapi-latest-version"}, service
+
+
+def references_in(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        if isinstance(value.get("$ref"), str):
+            yield value["$ref"]
+        for inner in value.values():
+            yield from references_in(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from references_in(inner)

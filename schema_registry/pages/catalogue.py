@@ -1,23 +1,23 @@
 """The catalogue: every event for people, open to all. The protocol's own paths stay free of it."""
 
 import difflib
-from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Query, Request, Response
+from fastapi import Form, Query, Request, Response
 
 from schema_registry import queries
+from schema_registry.domain.asyncapi import services_of
 from schema_registry.domain.comparison import differences
+from schema_registry.domain.consuming_code import consuming_code
 from schema_registry.domain.contracts import Contract, ContractVersion
 from schema_registry.domain.fields import changed_fields, fields_of, pretty
-from service_kit.errors import NotFound
-from service_kit.identity import visitor
+from schema_registry.domain.trying import LENGTH_MAX, Fault, NotJson, faults_of
+from schema_registry.pages.known import contract_of, contracts_of, surroundings_of, version_of
 from service_kit.pages import render
-from service_kit.text import message as _
 from service_kit.web import Reading, ServiceRouter
 
-# Everybody may read. Whoever is signed in finds the way to the other services on top.
-router = ServiceRouter(include_in_schema=False, dependencies=[Depends(visitor)])
+router = ServiceRouter()
 
 
 @router.get("/")
@@ -27,22 +27,27 @@ async def catalogue(
     """People get the catalogue; programs get the empty object by which they know a registry."""
     if "text/html" not in request.headers.get("accept", ""):
         return Response("{}", media_type="application/vnd.schemaregistry.v1+json")
-    found = [contract for contract in _contracts(request) if _matches(contract, search.strip().lower())]
+    found = [contract for contract in contracts_of(request) if _matches(contract, search.strip().lower())]
     topics: dict[str, list[Contract]] = {}
     for contract in found:
         topics.setdefault(contract.topic, []).append(contract)
-    own = {contract.subject for contract in _contracts(request)}
+    own = {contract.subject for contract in contracts_of(request)}
     others = [name for name in await queries.subjects(session, "", queries.Listing()) if name not in own]
     return render(
         request,
         "schema_registry/catalogue.html",
-        {"topics": topics, "others": others, "search": search},
+        {
+            "topics": topics,
+            "others": others,
+            "search": search,
+            "services": services_of(contracts_of(request)),
+        },
     )
 
 
 @router.get("/catalogue/{producer}/{event}")
 async def event(request: Request, session: Reading, producer: str, event: str) -> Response:
-    contract = _contract(request, producer, event)
+    contract = contract_of(request, producer, event)
     return await _version_page(request, session, contract, contract.latest)
 
 
@@ -54,8 +59,8 @@ async def changes(
     old: Annotated[int, Query(alias="from")],
     new: Annotated[int, Query(alias="to")],
 ) -> Response:
-    contract = _contract(request, producer, event)
-    before, after = _version(contract, old), _version(contract, new)
+    contract = contract_of(request, producer, event)
+    before, after = version_of(contract, old), version_of(contract, new)
     lines = difflib.unified_diff(
         pretty(before.schema).splitlines(),
         pretty(after.schema).splitlines(),
@@ -84,14 +89,48 @@ async def changes(
 async def event_version(
     request: Request, session: Reading, producer: str, event: str, version: int
 ) -> Response:
-    contract = _contract(request, producer, event)
-    return await _version_page(request, session, contract, _version(contract, version))
+    contract = contract_of(request, producer, event)
+    return await _version_page(request, session, contract, version_of(contract, version))
+
+
+@router.post("/catalogue/{producer}/{event}/{version}/try")
+async def try_payload(
+    request: Request,
+    session: Reading,
+    producer: str,
+    event: str,
+    version: int,
+    payload: Annotated[str, Form(max_length=LENGTH_MAX)] = "",
+) -> Response:
+    """Say what is wrong with a payload; nothing is kept of it."""
+    contract = contract_of(request, producer, event)
+    found = version_of(contract, version)
+    try:
+        tried = Tried(payload, faults_of(found.schema, payload))
+    except NotJson as error:
+        tried = Tried(payload, [], not_json=str(error))
+    return await _version_page(request, session, contract, found, tried)
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A payload somebody tried, and what came of it."""
+
+    text: str
+    faults: list[Fault]
+    not_json: str | None = None
 
 
 async def _version_page(
-    request: Request, session: Reading, contract: Contract, version: ContractVersion
+    request: Request,
+    session: Reading,
+    contract: Contract,
+    version: ContractVersion,
+    tried: Tried | None = None,
 ) -> Response:
     registered = await queries.version(session, contract.subject, version.number, deleted=True)
+    surroundings = surroundings_of(request)
+    examples = [pretty(example) for example in version.schema.get("examples", [])]
     return render(
         request,
         "schema_registry/event.html",
@@ -100,8 +139,18 @@ async def _version_page(
             "version": version,
             "registered": registered,
             "fields": fields_of(version.schema),
-            "examples": [pretty(example) for example in version.schema.get("examples", [])],
+            "examples": examples,
             "text": pretty(version.schema),
+            "code": consuming_code(
+                contract,
+                version,
+                kafka_servers=surroundings.kafka_servers,
+                registry_url=surroundings.registry_url,
+                framed=surroundings.framed(contract.topic),
+            ),
+            "framed": surroundings.framed(contract.topic),
+            "tried": tried,
+            "payload": tried.text if tried is not None else next(iter(examples), ""),
         },
     )
 
@@ -115,25 +164,6 @@ def _judged(
         for d in differences(original.document, update.document)
         if not d.kind.endswith(("TITLE_CHANGED", "DESCRIPTION_CHANGED", "DEFAULT_CHANGED"))
     ]
-
-
-def _contracts(request: Request) -> Sequence[Contract]:
-    contracts: Sequence[Contract] = request.app.state.contracts
-    return contracts
-
-
-def _contract(request: Request, producer: str, event: str) -> Contract:
-    for contract in _contracts(request):
-        if (contract.producer, contract.folder) == (producer, event):
-            return contract
-    raise NotFound(_("There is no such event."))
-
-
-def _version(contract: Contract, number: int) -> ContractVersion:
-    found = contract.version(number)
-    if found is None:
-        raise NotFound(_("This event has no such version."))
-    return found
 
 
 def _matches(contract: Contract, words: str) -> bool:

@@ -1,0 +1,13 @@
+"""What people and their tools read beside the protocol: the catalogue, and the contracts as documents."""
+
+from fastapi import Depends
+
+from schema_registry.pages.catalogue import router as catalogue
+from schema_registry.pages.documents import router as documents
+from service_kit.identity import visitor
+from service_kit.web import ServiceRouter
+
+# Everybody may read. Whoever is signed in finds the way to the other services on top.
+router = ServiceRouter(include_in_schema=False, dependencies=[Depends(visitor)])
+router.include_router(documents)
+router.include_router(catalogue)
