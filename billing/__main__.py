@@ -27,21 +27,36 @@ commands = service_commands("billing", BillingSettings)
 
 
 @commands.command()
-def verify() -> None:
+def verify(
+    head: Annotated[
+        str | None,
+        typer.Option(help="Hash that an earlier run told: nothing sealed by then may have changed since."),
+    ] = None,
+) -> None:
     """Recompute everything from the journal and say what differs; exit code 1 if anything does."""
-    problems = asyncio.run(_differences(BillingSettings()))
+    try:
+        known_head = bytes.fromhex(head) if head is not None else None
+    except ValueError as error:
+        raise typer.BadParameter("a hash is 64 hexadecimal digits", param_hint="--head") from error
+    chain = queries.Chain()
+    problems = asyncio.run(_differences(BillingSettings(), chain, known_head))
     for problem in problems:
         typer.echo(problem)
+    typer.echo(
+        f"{chain.blocks} sealed blocks, {chain.unsealed} entries not sealed yet, head {chain.head.hex()}"
+    )
     typer.echo("The ledger agrees with its journal." if not problems else f"{len(problems)} differences.")
     if problems:
         raise typer.Exit(1)
 
 
-async def _differences(settings: BillingSettings) -> list[str]:
+async def _differences(
+    settings: BillingSettings, chain: queries.Chain, known_head: bytes | None
+) -> list[str]:
     database = Database(settings.database_url.get_secret_value(), pool_size=1, name="billing-verify")
     try:
         async with database.reading() as session:
-            return await queries.differences(session)
+            return await queries.differences(session, chain, known_head=known_head)
     finally:
         await database.close()
 

@@ -317,3 +317,20 @@ def figures_of(movements: Sequence[Movement]) -> Figures:
         max_cost_cents=-dearest[0] if dearest else None,
         max_cost_task_id=dearest[1] if dearest else None,
     )
+
+
+# Seals
+
+LEAF_BYTES = 32
+"""A leaf is the SHA-256 of one entry with its postings."""
+
+GENESIS = bytes(LEAF_BYTES)
+"""What the first block of the chain follows."""
+
+
+def seal_hash(
+    previous: bytes, number: int, account_id: UUID, first_version: int, last_version: int, leaves: bytes
+) -> bytes:
+    """Hash of a block: it follows from the block before and from every entry in it."""
+    place = f"{number} {account_id} {first_version} {last_version} ".encode()
+    return hashlib.sha256(previous + place + leaves).digest()

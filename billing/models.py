@@ -15,6 +15,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     SmallInteger,
     Table,
@@ -23,6 +24,7 @@ from sqlalchemy import (
     Uuid,
     column,
     table,
+    text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -193,6 +195,44 @@ class Letter(Base):
     written_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
 
+class Seal(Base):
+    """A block of the chain of hashes: a run of one account's postings, with the entries they belong to."""
+
+    __tablename__ = "ledger_seals"
+    __table_args__ = (
+        UniqueConstraint("account_id", "first_version", name="uq_ledger_seals_account_id"),
+        CheckConstraint("first_version <= last_version", name="versions"),
+    )
+
+    number: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    """Counts from 1 without gaps."""
+    account_id: Mapped[UUID] = mapped_column(Uuid)
+    first_version: Mapped[int] = mapped_column(BigInteger)
+    last_version: Mapped[int] = mapped_column(BigInteger)
+    leaves: Mapped[bytes] = mapped_column(LargeBinary)
+    """One hash for each entry, so that the one that was changed can be named."""
+    hash: Mapped[bytes] = mapped_column(LargeBinary)
+    """`domain.seal_hash` of the block before and of this one."""
+    sealed_at: Mapped[Moment]
+
+
+LEAVES = text(
+    """
+    select c.version, e.id as entry_id, sha256(convert_to(jsonb_build_array(
+        e.id, e.event_id, e.kind, e.task_id, e.cycle, e.business_date,
+        (extract(epoch from e.occurred_at) * 1000000)::bigint,
+        (extract(epoch from e.recorded_at) * 1000000)::bigint, e.late,
+        (select jsonb_agg(jsonb_build_array(
+            p.account_id, p.version, p.business_date, p.amount_cents, p.balance_after_cents
+        ) order by p.account_id) from postings p where p.entry_id = e.id)
+    )::text, 'UTF8')) as leaf
+    from postings c join journal_entries e on e.id = c.entry_id
+    where c.account_id = :account and c.version > :after and c.version <= :until
+    order by c.version
+    """
+)
+"""Entries in the order of one account's postings, each with the hash of all its bytes."""
+
 FIGURES = (
     "fees_cents",
     "rewards_cents",
@@ -216,4 +256,5 @@ postings: Table = Posting.__table__  # type: ignore[assignment]  # as above
 days: Table = Day.__table__  # type: ignore[assignment]  # as above
 ledger_state: Table = LedgerState.__table__  # type: ignore[assignment]  # as above
 payouts: Table = Payout.__table__  # type: ignore[assignment]  # as above
+seals: Table = Seal.__table__  # type: ignore[assignment]  # as above
 letters: Table = Letter.__table__  # type: ignore[assignment]  # as above

@@ -72,6 +72,13 @@ class DayKeeper:
             if written:
                 log.info("letters_written", count=written)
 
+    @staticmethod
+    async def seal(context: WorkerContext) -> None:
+        sealed = 1
+        while sealed:
+            async with context.database.transaction() as session:
+                sealed = await commands.seal_entries(session)
+
 
 def work(settings: BillingSettings, *, metrics_port: int, host: str) -> None:
     """Run until told to stop."""
@@ -81,5 +88,6 @@ def work(settings: BillingSettings, *, metrics_port: int, host: str) -> None:
     timetable = [
         Every(settings.tick_s, keeper.close_days),
         Every(settings.tick_s, keeper.write_letters),
+        Every(settings.tick_s, keeper.seal),
     ]
     run_worker(settings, metrics_port=metrics_port, host=host, says=SAYS, router=router, timetable=timetable)

@@ -18,11 +18,13 @@ from billing.queries.days import (
     next_due_day,
     payouts_of,
 )
+from billing.queries.seals import Chain
 from billing.queries.verification import differences
 
 __all__ = [
     "Account",
     "Balance",
+    "Chain",
     "DayFigures",
     "EntryLine",
     "PayoutLine",

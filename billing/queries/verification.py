@@ -39,6 +39,7 @@ from billing.models import (
     postings,
     prices,
 )
+from billing.queries.seals import Chain, chain_problems
 from service_kit.database import ReadSession
 
 AT_ONCE = 5000
@@ -56,10 +57,14 @@ class _Ledger:
     paid: dict[UUID, tuple[date, UUID, int]] = field(default_factory=dict)
 
 
-async def differences(session: ReadSession) -> list[str]:
+async def differences(
+    session: ReadSession, chain: Chain | None = None, *, known_head: bytes | None = None
+) -> list[str]:
     """Recompute the ledger from its journal; answers one sentence for everything that differs.
 
-    `session` must not have been used before: all reads have to see one moment while work goes on.
+    `chain` is filled with how far the journal is sealed; `known_head` is a hash that was noted before and has
+    to be in the chain. `session` must not have been used before: all reads have to see one moment while work
+    goes on.
     """
     await session.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
     ledger = _Ledger()
@@ -67,6 +72,7 @@ async def differences(session: ReadSession) -> list[str]:
     found += [problem async for problem in _chains(session)]
     found += [problem async for problem in _accounts(session, ledger)]
     found += [problem async for problem in _days(session, ledger)]
+    found += [problem async for problem in chain_problems(session, chain or Chain(), known_head)]
     return found
 
 

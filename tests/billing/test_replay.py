@@ -12,6 +12,8 @@ import pytest
 
 from billing.__main__ import replay_ledger
 from billing.commands import replaying
+from service_kit.clock import FixedClock
+from service_kit.context import Context
 from service_kit.database import Database
 from service_kit.events import Event, Received
 from tests.billing.facts import NOON, close_all, hear, next_night, snapshot, working_day
@@ -65,7 +67,8 @@ async def replay(
     async with billing.transaction():
         pass  # loads the schemas of what billing says
     context = billing.database.context
-    own = type(context)(context.settings, type(context.clock)(NOON), context.schemas)
+    assert isinstance(context, Context)
+    own = Context(context.settings, FixedClock(NOON), context.schemas)
     database = Database(billing.addresses.service, pool_size=1, context=own, name="replay-test")
     try:
         return await replay_ledger(database, topics, begin, repair=repair)
