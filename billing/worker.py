@@ -41,7 +41,8 @@ class DayKeeper:
         if self.due_since_s is None:
             self.due_since_s = now_s
         waited_s = now_s - self.due_since_s
-        lag = context.lag()
+        # Of all workers: the other ones may have facts of this day in hand.
+        lag = await context.group_lag()
         if waited_s < self.settings.close_quiet_s or not may_close(
             # A consumer without a position may be behind by anything.
             lag=1 if lag is None else lag,

@@ -7,7 +7,7 @@ while the partition waits, so that the order per key holds.
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -16,7 +16,7 @@ from uuid import UUID
 import orjson
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.errors import CommitFailedError, IllegalStateError, RebalanceInProgressError
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, RebalanceInProgressError
 from opentelemetry import propagate, trace
 from pydantic import ValidationError
 
@@ -35,6 +35,7 @@ log = structlog.get_logger()
 BATCH = 500
 POLL_MS = 250
 COMMIT_S = 0.25
+ASKING_S = 5.0
 LONGEST_DELAY_S = 10.0
 DEAD_LETTERS_IN_A_ROW = 100
 """More than this without one good event between them is a fault of ours, not of the events."""
@@ -136,6 +137,20 @@ class BatchConsumer:
                 return None
             total += behind
         return total
+
+    async def group_lag(self) -> int | None:
+        """Events that no worker of the group has handled yet; None while the broker does not tell.
+
+        Goes by the offsets that were committed, a moment after the events were handled.
+        """
+        if self._consumer is None:
+            return None
+        try:
+            async with asyncio.timeout(ASKING_S):
+                return await _unread(self._consumer, self._router.topics)
+        except (KafkaError, TimeoutError, OSError) as error:
+            log.info("group_lag_unknown", error=type(error).__name__)
+            return None
 
     def _measure(self, consumer: AIOKafkaConsumer) -> None:
         for partition in consumer.assignment():
@@ -295,6 +310,23 @@ def _behind(consumer: AIOKafkaConsumer, partition: TopicPartition) -> int | None
     if state is None or not state.has_valid_position:
         return None
     return max(0, int(end) - int(state.position))
+
+
+async def _unread(consumer: AIOKafkaConsumer, topics: Iterable[str]) -> int | None:
+    partitions = []
+    for topic in topics:
+        known = consumer.partitions_for_topic(topic)
+        if not known:
+            return None
+        partitions += [TopicPartition(topic, number) for number in known]
+    ends = await consumer.end_offsets(partitions)
+    firsts = await consumer.beginning_offsets(partitions)
+    committed = await asyncio.gather(*(consumer.committed(partition) for partition in partitions))
+    unread = sum(
+        ends[partition] - (firsts[partition] if read is None else read)
+        for partition, read in zip(partitions, committed, strict=True)
+    )
+    return int(unread)
 
 
 def _links(events: Sequence[Received[Event]]) -> list[trace.Link]:

@@ -68,6 +68,10 @@ class WorkerContext:
         """Events heard but not yet handled; 0 for a worker that hears none, None while unknown."""
         return 0 if self.consumer is None else self.consumer.lag()
 
+    async def group_lag(self) -> int | None:
+        """The same for all workers of the service together, asked of the broker."""
+        return 0 if self.consumer is None else await self.consumer.group_lag()
+
 
 @dataclass(frozen=True)
 class Every:

@@ -40,7 +40,7 @@ async def bench(billing: Service) -> Bench:
     keeper = worker.DayKeeper(settings, stop_watch=lambda: found[0].now_s)
 
     class Context(WorkerContext):
-        def lag(self) -> int | None:
+        async def group_lag(self) -> int | None:
             return found[0].lag
 
     context = Context(settings, billing.clock, SchemaClient("http://registry.test"), billing.database)

@@ -120,6 +120,44 @@ async def test_what_was_said_acts_once_and_in_order_per_key(sample: Service) -> 
     assert by_task == {task: list(range(1, 11)) for task in tasks}
 
 
+async def test_the_lag_of_a_group_counts_what_other_workers_have_in_hand(sample: Service) -> None:
+    """A worker whose own partitions are read to the end knows that another is behind."""
+    free = asyncio.Event()
+    held: list[UUID] = []
+    router = recording()
+    slow = EventRouter()
+
+    @slow.on(TaskCompleted)
+    async def hold(_session: Session, event: Received[TaskCompleted]) -> None:
+        held.append(event.data.task_id)
+        await free.wait()
+
+    one, other = consumer(sample, router), consumer(sample, slow)
+    async with in_background(relay(sample).run(), one.run(), other.run()):
+
+        async def both_have_a_part() -> bool:
+            return one.lag() == 0 and other.lag() == 0 and await one.group_lag() == 0
+
+        await eventually(both_have_a_part)
+
+        async def the_other_has_one_in_hand() -> bool:
+            await say(sample, uuid4(), 1)
+            return bool(held)
+
+        await eventually(the_other_has_one_in_hand)
+
+        async def only_the_other_is_behind() -> bool:
+            return one.lag() == 0 and bool(other.lag()) and bool(await one.group_lag())
+
+        await eventually(only_the_other_is_behind)
+        free.set()
+
+        async def nobody_is() -> bool:
+            return await one.group_lag() == 0
+
+        await eventually(nobody_is)
+
+
 async def test_a_row_that_commits_late_is_not_passed(sample: Service) -> None:
     """A cursor that only looked for greater ids would lose the row of the slow transaction for ever."""
     slow, fast = uuid4(), uuid4()
