@@ -91,6 +91,7 @@ async def stand_up(app: FastAPI, runtime: Runtime) -> AsyncIterator[None]:
     secret_key = settings.secret_key.get_secret_value()
     app.state.keys = keys = Keys(secret_key)
     app.state.passwords = passwords = Passwords()
+    app.state.client_guesses = protocol.ClientGuesses()
     runtime.authenticate = sign_on.authenticate
     runtime.sign_in_path = "/sign-in"
     runtime.verifier = OwnVerifier(keys, runtime.database, settings)

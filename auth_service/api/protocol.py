@@ -1,5 +1,6 @@
 """The endpoints that programs call: tokens, keys, discovery, user info. Shapes are those of the RFCs."""
 
+import time
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -16,12 +17,16 @@ from auth_service.commands.oauth import (
     introspect_token,
     revoke_token,
 )
+from auth_service.commands.sign_in import note_bad_credential
 from auth_service.domain.keys import ACCESS_TOKENS, ID_TOKENS, KEY_CACHE_S
+from auth_service.domain.sign_in import FORGOTTEN_AFTER
 from auth_service.domain.tokens import ONE_FACTOR, TWO_FACTORS, profile_claims, read_access_token
+from auth_service.queries.guesses import caller_waits_s
 from auth_service.queries.keys import Keys
 from auth_service.queries.sessions import person_of_token
 from auth_service.settings import AuthSettings
-from service_kit.errors import Forbidden
+from service_kit.database import ReadSession, Session
+from service_kit.errors import Forbidden, TooMany
 from service_kit.identity.tokens import InvalidToken
 from service_kit.text import message as _
 from service_kit.web import Reading, ServiceRouter, SettingsDep, Writing
@@ -29,6 +34,7 @@ from service_kit.web import Reading, ServiceRouter, SettingsDep, Writing
 router = ServiceRouter(tags=["protocol"])
 
 FIELDS_MAX = 50
+CLIENT_ID_LENGTH_MAX = 200
 FORM = {
     "requestBody": {
         "required": True,
@@ -59,16 +65,50 @@ OwnSettings = Annotated[AuthSettings, Depends(own_settings)]
 KeysDep = Annotated[Keys, Depends(key_ring)]
 
 
-async def provider_call(request: Request, settings: OwnSettings) -> OAuthCall:
+class ClientGuesses:
+    """Clients that fail to prove themselves wait, each at its own address and under its own name.
+
+    The counters are in the database and shared by all processes. They are asked only while this process has
+    lately seen a failure: what works well is not slowed down by a look.
+    """
+
+    def __init__(self) -> None:
+        self._seen_until = 0.0
+
+    async def let_pass(self, session: ReadSession, call: OAuthCall) -> None:
+        """Raises `TooMany` for whoever has failed too often, even with the right proof."""
+        if time.monotonic() >= self._seen_until:
+            return
+        wait_s = await caller_waits_s(session, _caller(call))
+        if wait_s:
+            raise TooMany(_("Too many failed tries. Wait a little and try again."), retry_after_s=wait_s)
+
+    async def note(
+        self, session: Session, settings: AuthSettings, call: OAuthCall, answer: OAuthAnswer
+    ) -> None:
+        if isinstance(answer.body, str) or answer.body.get("error") != "invalid_client":
+            return
+        self._seen_until = time.monotonic() + FORGOTTEN_AFTER.total_seconds()
+        await note_bad_credential(session, settings, _caller(call))
+
+
+def _caller(call: OAuthCall) -> str:
+    return f"{call.address} {call.claimed_client[:CLIENT_ID_LENGTH_MAX]}"
+
+
+async def provider_call(request: Request, session: Reading, settings: OwnSettings) -> OAuthCall:
     """The request as plain data, with the address the public knows and not the one behind the gateway."""
     form = await request.form(max_fields=FIELDS_MAX, max_files=0)
-    return OAuthCall(
+    call = OAuthCall(
         method=request.method,
         uri=f"{settings.issuer}{request.scope['route'].path}",
         form=[(name, value) for name, value in form.multi_items() if isinstance(value, str)],
         authorization=request.headers.get("Authorization"),
         address=request.client.host if request.client else None,
     )
+    guesses: ClientGuesses = request.app.state.client_guesses
+    await guesses.let_pass(session, call)
+    return call
 
 
 async def own_provider(session: Writing, keys: KeysDep, settings: OwnSettings) -> Provider:
@@ -80,27 +120,29 @@ ProviderDep = Annotated[Provider, Depends(own_provider)]
 
 
 @router.post("/token", openapi_extra=FORM)
-async def token(session: Writing, provider: ProviderDep, call: Call) -> Response:
+async def token(request: Request, session: Writing, provider: ProviderDep, call: Call) -> Response:
     """Exchange a code, a refresh token or a client's own credentials for tokens (RFC 6749)."""
-    return _response(await exchange_token(session, provider, call))
+    return await _answered(request, session, provider, call, await exchange_token(session, provider, call))
 
 
 @router.post("/device_authorization", openapi_extra=FORM)
-async def device_authorization(session: Writing, provider: ProviderDep, call: Call) -> Response:
+async def device_authorization(
+    request: Request, session: Writing, provider: ProviderDep, call: Call
+) -> Response:
     """Begin the device flow (RFC 8628): a code for the device, a short one for its person."""
-    return _response(await authorize_device(session, provider, call))
+    return await _answered(request, session, provider, call, await authorize_device(session, provider, call))
 
 
 @router.post("/revoke", openapi_extra=FORM)
-async def revoke(session: Writing, provider: ProviderDep, call: Call) -> Response:
+async def revoke(request: Request, session: Writing, provider: ProviderDep, call: Call) -> Response:
     """Withdraw a token (RFC 7009); a refresh token takes its whole family with it."""
-    return _response(await revoke_token(session, provider, call))
+    return await _answered(request, session, provider, call, await revoke_token(session, provider, call))
 
 
 @router.post("/introspect", openapi_extra=FORM)
-async def introspect(session: Writing, provider: ProviderDep, call: Call) -> Response:
+async def introspect(request: Request, session: Writing, provider: ProviderDep, call: Call) -> Response:
     """Tell whether a token holds right now (RFC 7662), blocks and sign-outs included."""
-    return _response(await introspect_token(session, provider, call))
+    return await _answered(request, session, provider, call, await introspect_token(session, provider, call))
 
 
 @router.get("/.well-known/jwks.json")
@@ -194,7 +236,11 @@ def _published(document: dict[str, Any]) -> Response:
     )
 
 
-def _response(answer: OAuthAnswer) -> Response:
+async def _answered(
+    request: Request, session: Session, provider: Provider, call: OAuthCall, answer: OAuthAnswer
+) -> Response:
+    guesses: ClientGuesses = request.app.state.client_guesses
+    await guesses.note(session, provider.settings, call, answer)
     response = Response(orjson.dumps(answer.body), answer.status)
     for name, value in answer.headers:
         response.headers[name] = value

@@ -1,9 +1,11 @@
 """A protocol request as plain data, and the same in the shape Authlib reads."""
 
+import base64
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import unquote
 
 from authlib.oauth2.rfc6749 import OAuth2Payload, OAuth2Request
 
@@ -28,6 +30,17 @@ class OAuthCall:
     def parameters(self) -> Pairs:
         """The query for a GET, the form for a POST: a token never travels in an address."""
         return self.query if self.method == "GET" else self.form
+
+    @property
+    def claimed_client(self) -> str:
+        """Which client this says it is of, proven or not; empty when it says nothing readable."""
+        scheme, _space, text = (self.authorization or "").partition(" ")
+        if scheme.lower() == "basic":
+            try:
+                return unquote(base64.b64decode(text, validate=True).decode().partition(":")[0])
+            except ValueError:
+                return ""
+        return self.one("client_id") or ""
 
     def doubled(self) -> str | None:
         """The first parameter that is there twice, which RFC 6749 forbids."""
