@@ -9,9 +9,10 @@ from sqlalchemy import ColumnElement, func, select
 
 from schema_registry.domain import errors
 from schema_registry.domain.configuration import Configuration
-from schema_registry.domain.contexts import DEFAULT, context_of, name_in, prefix_of
+from schema_registry.domain.contexts import DEFAULT, EVERY, context_of, name_in, prefix_of
 from schema_registry.domain.errors import Code, RegistryError
 from schema_registry.domain.levels import Level, Mode, incompatibilities
+from schema_registry.domain.moving import Export, MovedSetting, MovedVersion
 from schema_registry.domain.registered import Candidate, Registered
 from schema_registry.models import Schema, Setting, SubjectVersion
 from schema_registry.models.lookups import (
@@ -292,3 +293,15 @@ async def latest_with_metadata(
         if all(properties.get(key) == value for key, value in wanted.items()):
             return one
     raise errors.schema_not_found()
+
+
+async def export(session: ReadSession) -> Export:
+    """Everything the registry holds."""
+    rows = await session.scalars(select(Setting).order_by(Setting.subject))
+    settings = [
+        MovedSetting(subject=row.subject, level=row.level, mode=row.mode, others=row.others)
+        for row in rows
+        if row.level or row.mode or row.others
+    ]
+    found = await schemas(session, EVERY, Listing(deleted=True))
+    return Export(settings=settings, versions=[MovedVersion.model_validate(one.as_json()) for one in found])

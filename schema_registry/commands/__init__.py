@@ -4,9 +4,11 @@ from schema_registry.commands.auditing import note_change, tell_change
 from schema_registry.commands.configuring import configure, forget_configuration, forget_mode, set_mode
 from schema_registry.commands.contracts import register_contracts
 from schema_registry.commands.deleting import delete_context, delete_subject, delete_version
+from schema_registry.commands.moving import bring_in
 from schema_registry.commands.registering import register
 
 __all__ = [
+    "bring_in",
     "configure",
     "delete_context",
     "delete_subject",

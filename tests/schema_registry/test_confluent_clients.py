@@ -2,7 +2,10 @@
 
 import asyncio
 import json
+import os
+import subprocess
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -146,3 +149,38 @@ class TestClient:
         assert found.schema_id == schema_id
         assert found.schema.references == using.references
         assert await off_the_loop(writer.get_referenced_by, "cents", 1) == [schema_id]
+
+
+JAVASCRIPT = """
+const { SchemaRegistry, SchemaType } = require(process.argv[2] + "/@kafkajs/confluent-schema-registry");
+const [, , , host, token, subject, schema, data] = process.argv;
+(async () => {
+  const registry = new SchemaRegistry({ host, middlewares: [() => ({ prepareRequest: async (next) => {
+    const request = await next();
+    return request.enhance({ headers: { Authorization: "Bearer " + token } });
+  } })] }, { [SchemaType.JSON]: { strict: false } });
+  const { id } = await registry.register({ type: SchemaType.JSON, schema }, { subject });
+  const known = await registry.getRegistryId(subject, 1);
+  const latest = await registry.getLatestSchemaId(subject);
+  const framed = await registry.encode(id, JSON.parse(data));
+  const decoded = await registry.decode(framed);
+  console.log(JSON.stringify({ id, known, latest, magic: framed[0], decoded }));
+})().catch((error) => { console.error(error); process.exit(1); });
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not os.environ.get("KAFKAJS_REGISTRY"), reason="KAFKAJS_REGISTRY names no node_modules")
+async def test_the_client_of_kafkajs(address: str, web: Web, tmp_path: Path) -> None:
+    """It registers, asks for ids, encodes and decodes."""
+    program = tmp_path / "client.js"
+    program.write_text(JAVASCRIPT)
+    schema = json.dumps({"type": "object", "properties": {"a": {"type": "string"}}})
+    words = [os.environ["KAFKAJS_REGISTRY"], address, web.token(Role.ADMIN), "js-value", schema, '{"a": "b"}']
+    said = await asyncio.to_thread(
+        subprocess.run, ["node", str(program), *words], capture_output=True, text=True, check=False
+    )
+    assert said.returncode == 0, said.stderr
+    found = json.loads(said.stdout)
+    assert found["id"] == found["known"] == found["latest"]
+    assert (found["magic"], found["decoded"]) == (0, {"a": "b"})
