@@ -16,7 +16,7 @@ class TrackerSettings(ServiceSettings):
     """How people read the two states: `birds` says "birdie in a cage" and "millet in a bowl", `plain` says
     "open" and "done". Labels only: the API and the events always say open and done."""
 
-    distribution_chunk: int = 500
+    distribution_chunk: int = 5000
     """Open tasks that one transaction of a distribution assigns; they are locked for that long."""
 
     distribution_poll_s: float = 2

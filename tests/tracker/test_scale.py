@@ -1,0 +1,131 @@
+"""With many tasks: which index each list reads, and that a distribution stays fair and whole."""
+
+from collections.abc import AsyncIterator, Callable
+from uuid import UUID
+
+import asyncpg
+import pytest
+from sqlalchemy import event
+
+from service_kit.identity import CurrentUser, Role
+from service_kit.paging import PageRequest
+from tests.support.services import Service
+from tests.tracker.makers import a_person, request_distribution, run_to_the_end
+from tracker import commands, queries
+from tracker.domain import Status, TaskFilter
+
+TASKS = 30_000
+PEOPLE = 50
+
+FILL = """
+insert into accounts (id, role, role_changed_at, active)
+select uuidv7(), 'worker', now(), true from generate_series(1, {people});
+insert into tasks (id, title, jira_id, description, status, assignee_id, cycle, assigned_at, created_by,
+                   created_at, completed_at, version)
+select uuidv7(), 'Feed parrot ' || n, 'KEY-' || n, '', case when n % 2 = 0 then 'done' else 'open' end,
+       people.ids[1 + n % {people}], 1, now(), people.ids[1], now(), case when n % 2 = 0 then now() end, 1
+from generate_series(1, {tasks}) n, (select array_agg(id order by id) as ids from accounts) people;
+insert into task_search select id, jira_id, created_at, array_to_tsvector(search_words(title)) from tasks;
+analyze;
+"""
+
+
+@pytest.fixture
+async def many(tracker: Service) -> AsyncIterator[UUID]:
+    """Many tasks; answers whose some of them are."""
+    connection = await asyncpg.connect(tracker.addresses.superuser)
+    try:
+        await connection.execute(FILL.format(tasks=TASKS, people=PEOPLE))
+        yield await connection.fetchval("select assignee_id from tasks where status = 'open' limit 1")
+    finally:
+        await connection.close()
+
+
+PAGE = PageRequest(limit=50)
+
+
+@pytest.mark.slow
+async def test_no_list_reads_all_tasks(tracker: Service, many: UUID) -> None:
+    mine = CurrentUser(guid=many, role=Role.WORKER)
+    reads: dict[str, Callable[..., object]] = {
+        "my tasks": lambda session: queries.tasks(
+            session, PAGE, TaskFilter(status=Status.OPEN, assignee_id=mine.guid)
+        ),
+        "all tasks": lambda session: queries.tasks(session, PAGE, TaskFilter()),
+        "open tasks": lambda session: queries.tasks(session, PAGE, TaskFilter(status=Status.OPEN)),
+        "by a rare word": lambda session: queries.tasks(session, PAGE, TaskFilter(search="29999")),
+        "by a key": lambda session: queries.tasks(session, PAGE, TaskFilter(search="key-29")),
+        "same key": lambda session: queries.open_with_key(session, "KEY-7"),
+        "done today": lambda session: queries.done_today(session, mine.guid),
+        "ever done": lambda session: queries.done(session, mine.guid, PAGE),
+    }
+    plans = {name: await plans_of(tracker, read) for name, read in reads.items()}
+    whole = {name: plan for name, plan in plans.items() if "Seq Scan on tasks" in plan or not plan}
+    assert whole == {}
+
+
+@pytest.mark.slow
+async def test_completing_reads_and_locks_one_row_by_its_key(tracker: Service, many: UUID) -> None:
+    async with tracker.reading() as session:
+        page = await queries.tasks(session, PAGE, TaskFilter(status=Status.OPEN, assignee_id=many))
+
+    async def complete(session: object) -> None:
+        actor = CurrentUser(guid=many, role=Role.WORKER)
+        await commands.complete_task(session, actor, page.items[0].id)  # type: ignore[arg-type]
+
+    plan = await plans_of(tracker, complete)
+    assert "Index Scan using pk_tasks" in plan or "Index Scan using tasks_pkey" in plan
+    assert "Seq Scan on tasks" not in plan
+
+
+@pytest.mark.slow
+async def test_a_large_distribution_is_uniform_and_moves_every_open_task_once(
+    tracker: Service, many: UUID
+) -> None:
+    manager = await a_person(tracker, Role.MANAGER)
+    await request_distribution(tracker, manager)
+    await run_to_the_end(tracker, size=4000, seed=7)
+    open_tasks = TASKS // 2
+    assert (
+        await tracker.scalar("select count(*) from tasks where status = 'open' and cycle = 2") == open_tasks
+    )
+    assert (
+        await tracker.scalar("select count(*) from tasks where status = 'done' and cycle = 1") == open_tasks
+    )
+    assert await tracker.scalar("select count(distinct key) from outbox") == open_tasks
+    async with tracker.reading() as session:
+        run = (await queries.distributions(session, PAGE)).items[0]
+        shares = [share.tasks for share in await queries.shares(session, run.id)]
+    expected = open_tasks / PEOPLE
+    chi_square = sum((share - expected) ** 2 / expected for share in shares)
+    assert len(shares) == PEOPLE
+    # 49 degrees of freedom, p = 0.001; the seed makes it the same each time.
+    assert chi_square < 85.4
+
+
+async def plans_of(tracker: Service, act: Callable[..., object]) -> str:
+    """The plans of every statement on tasks that `act` sends, with the parameters it sends."""
+    sent: list[tuple[str, object]] = []
+
+    def note(
+        _connection: object, _cursor: object, statement: str, parameters: object, *_rest: object
+    ) -> None:
+        if "tasks" in statement and statement.lstrip().upper().startswith(("SELECT", "UPDATE")):
+            sent.append((statement, parameters))
+
+    engine = tracker.database.engine.sync_engine
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        async with tracker.transaction() as session:
+            await act(session)  # type: ignore[misc]
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+    connection = await asyncpg.connect(tracker.addresses.superuser)
+    try:
+        plans = []
+        for statement, parameters in sent:
+            rows = await connection.fetch(f"explain {statement}", *parameters)  # type: ignore[misc]
+            plans.append("\n".join(row[0] for row in rows))
+        return "\n".join(plans)
+    finally:
+        await connection.close()
