@@ -21,6 +21,7 @@ from opentelemetry import propagate, trace
 from pydantic import ValidationError
 
 from service_kit import telemetry
+from service_kit.broker import Cluster
 from service_kit.consuming import EventRouter
 from service_kit.database import Database, will_pass
 from service_kit.dead_letters import Place, Undeliverable, original_place, put_aside
@@ -36,6 +37,7 @@ BATCH = 500
 POLL_MS = 250
 COMMIT_S = 0.25
 ASKING_S = 5.0
+CLUSTER_CHECK_S = 1.0
 LONGEST_DELAY_S = 10.0
 DEAD_LETTERS_IN_A_ROW = 100
 """More than this without one good event between them is a fault of ours, not of the events."""
@@ -46,6 +48,37 @@ LINKS = 32
 
 class TooManyDeadLetters(Exception):
     """The consumer stopped instead of draining the topic into dead letters."""
+
+
+class BrokerReplaced(Exception):
+    """The broker is another cluster than the one our positions belong to."""
+
+
+@dataclass
+class _ClusterWatch:
+    """Knows which cluster the positions of a consumer belong to.
+
+    A consumer that outlives its broker goes on at its old place in the new log, and there it would skip
+    events or read newer ones before older ones. So nothing that was fetched counts before the cluster was
+    asked for; once a second is enough, as no broker is replaced in less.
+    """
+
+    broker: Cluster
+    known: str
+    asked_at: float = 0.0
+
+    async def refuse_another(self) -> None:
+        """Raise `BrokerReplaced`; wait while no broker answers."""
+        while (now := time.monotonic()) - self.asked_at > CLUSTER_CHECK_S:
+            try:
+                found = await self.broker.id()
+            except (KafkaError, TimeoutError, OSError) as error:
+                log.info("broker_silent", error=type(error).__name__)
+                await asyncio.sleep(CLUSTER_CHECK_S)
+                continue
+            if found != self.known:
+                raise BrokerReplaced
+            self.asked_at = now
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +117,16 @@ class BatchConsumer:
         """When a batch was last committed, or the topics were last seen to be empty."""
 
     async def run(self) -> None:
+        while True:
+            try:
+                await self._consume()
+            except BrokerReplaced:
+                # What it holds is read from the start; the inbox knows what has acted already.
+                log.warning("broker_is_another_cluster", topics=sorted(self._router.topics))
+
+    async def _consume(self) -> None:
+        self._uncommitted.clear()
+        broker = Cluster(self._settings)
         consumer = AIOKafkaConsumer(
             *sorted(self._router.topics),
             bootstrap_servers=self._settings.kafka_servers,
@@ -99,12 +142,15 @@ class BatchConsumer:
             metadata_max_age_ms=10_000,
         )
         await consumer.start()
-        self._consumer = consumer
-        log.info("consumer_started", topics=sorted(self._router.topics))
         try:
+            await broker.start()
+            watch = _ClusterWatch(broker, await broker.id())
+            self._consumer = consumer
+            log.info("consumer_started", topics=sorted(self._router.topics))
             while True:
                 await asyncio.sleep(self._settings.consumer_linger_s)
                 batches = await consumer.getmany(timeout_ms=POLL_MS, max_records=BATCH)
+                await watch.refuse_another()
                 self._measure(consumer)
                 if batches:
                     records = [record for partition in batches.values() for record in partition]
@@ -124,6 +170,7 @@ class BatchConsumer:
             await asyncio.Event().wait()
         finally:
             self._consumer = None
+            await broker.stop()
             await consumer.stop()
 
     def lag(self) -> int | None:

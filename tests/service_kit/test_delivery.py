@@ -168,7 +168,7 @@ async def test_a_row_that_commits_late_is_not_passed(sample: Service) -> None:
 
             async def nothing_passed() -> bool:
                 """The relay has met the gap: it has asked the database again, and sent nothing."""
-                return bool(await sample.scalar("select position from relay_cursors") == 0)
+                return bool(await sample.scalar("select max(position) from relay_slots") == 0)
 
             await eventually(nothing_passed)
             assert await effects(sample) == []
@@ -440,6 +440,58 @@ async def test_a_broker_that_lost_everything_is_sent_everything_again_and_each_e
         assert before == sorted((task, "1") for task in tasks)
         assert after == sorted((task, cycle) for task in tasks for cycle in ("1", "2"))
         assert len(await records(service, TOPIC)) == 6
+
+
+@pytest.mark.slow
+async def test_a_consumer_that_outlives_its_broker_begins_anew(
+    make_service: Callable[..., Service], tmp_path: Path
+) -> None:
+    """Its place in the old log means nothing in the new one, which has grown past it meanwhile."""
+    ports = PortChooser()
+    addresses = ports.draw(), ports.draw()
+    tasks = [uuid4() for _ in range(4)]
+    go_on, busy = asyncio.Event(), asyncio.Event()
+    router = EventRouter()
+
+    @router.on(TaskCompleted)
+    async def record(session: Session, event: Received[TaskCompleted]) -> None:
+        if event.data.cycle == 3:
+            busy.set()
+            await go_on.wait()
+        await session.execute(insert(Effect).values(task_id=event.data.task_id, what=str(event.data.cycle)))
+
+    with engines.kafka(tmp_path / "first", *addresses) as first:
+        service = make_service("tests.support.sample", kafka_servers=first.address, topic_partitions=1)
+        await declare_topics(service.settings, [TOPIC, "sample.dead-letters"])
+        running = asyncio.create_task(consumer(service, router).run())
+        async with in_background(relay(service).run()):
+            for cycle in (1, 2, 3):
+                for task in tasks:
+                    await say(service, task, cycle)
+            await asyncio.wait_for(busy.wait(), 30)
+    with engines.kafka(tmp_path / "second", *addresses):
+        await declare_topics(service.settings, [TOPIC, "sample.dead-letters"])
+        async with in_background(relay(service).run()):
+            for cycle in range(4, 10):
+                for task in tasks:
+                    await say(service, task, cycle)
+
+            async def all_sent_again() -> bool:
+                return len(await records(service, TOPIC)) == len(tasks) * 9
+
+            await eventually(all_sent_again)
+            go_on.set()
+
+            async def all_acted() -> bool:
+                return len(await effects(service)) >= len(tasks) * 9
+
+            await eventually(all_acted)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    in_order: dict[UUID, list[int]] = defaultdict(list)
+    for task, what in await effects(service):
+        in_order[task].append(int(what))
+    assert in_order == {task: list(range(1, 10)) for task in tasks}
 
 
 async def seen_by_a_new_consumer(service: Service, tasks: list[UUID], cycle: int) -> list[tuple[UUID, str]]:
