@@ -20,9 +20,10 @@ from service_kit.errors import NotFound
 from service_kit.events import Event
 from service_kit.identity.denials import Denials
 from service_kit.identity.hearing import hear_denials
+from service_kit.identity.people import visitor
 from service_kit.identity.signin import SignIn, sign_in_routes
 from service_kit.identity.tokens import PublishedKeys, Verifier, fetch_over_http
-from service_kit.pages import Pages
+from service_kit.pages import Pages, render
 from service_kit.roles import CurrentUser
 from service_kit.schema_client import SchemaClient
 from service_kit.serving.failures import field_errors, handle_failures
@@ -204,6 +205,15 @@ def _kit_routes() -> APIRouter:
         back: Annotated[str, Form(max_length=2000)] = "",
     ) -> Response:
         return _locale_chosen(request, locale, back)
+
+    @router.get("/ui")
+    async def components(request: Request) -> Response:
+        """Every component of the design system, for whoever builds pages; only a local exchange shows it."""
+        runtime = runtime_of(request)
+        if runtime.settings.environment != "local":
+            raise NotFound
+        await visitor(request)
+        return render(request, "ui.html", {"now": runtime.clock.now()})
 
     router.add_api_route("/static/{name}", serve_asset, methods=["GET"])
     return router

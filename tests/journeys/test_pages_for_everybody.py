@@ -24,7 +24,7 @@ PLACES = {
         "/billing/",
         "TASK",
     ],
-    "manager": ["/tracker/all", "/tracker/distributions", "/tracker/load", "/tracker/imports"],
+    "manager": ["/tracker/all", "/tracker/distributions", "/tracker/load", "/tracker/imports", "/tracker/ui"],
     "accountant": ["/billing/today", "/billing/days", "/billing/accounts", "DAY"],
     "admin": [
         "/analytics/",

@@ -301,3 +301,22 @@ class TestComponents:
 def _ui() -> Any:
     settings = SampleSettings(**SHARED_SETTINGS | {"public_urls": URLS}, database_url="postgresql://x/x")
     return Pages(settings, "service_kit").environment.globals["ui"]
+
+
+class TestPageOfComponents:
+    async def test_the_page_of_components_shows_them_all_in_both_languages(
+        self, app: httpx2.ASGITransport
+    ) -> None:
+        macros = re.findall(
+            r"\{% macro (\w+)\(", (STATIC.parent / "templates" / "components.html").read_text()
+        )
+        page = (STATIC.parent / "templates" / "ui.html").read_text()
+        # The pager needs a list to go on with, a form that is only a button something to change.
+        unseen = {name for name in macros if f"ui.{name}(" not in page}
+        assert unseen == {"icon", "pager", "post_button"}
+        async with httpx2.AsyncClient(transport=app, base_url=SAMPLE) as browser:
+            english = await browser.get("/ui")
+            russian = await browser.get("/ui", headers={"Accept-Language": "ru"})
+        assert (english.status_code, russian.status_code) == (200, 200)
+        assert "Words that stand out" in english.text
+        assert "Слова, которые выделяются" in russian.text
