@@ -1,9 +1,13 @@
 """From outbox to effect over a real broker: in order per key, once, whatever is in the way."""
 
 import asyncio
+import json
 import random
+import signal
+import subprocess
+import sys
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -30,6 +34,7 @@ from service_kit.outbox import publish
 from service_kit.relay import Relay
 from tests.support import engines
 from tests.support.running import eventually, in_background
+from tests.support.sample.consumers import recording
 from tests.support.sample.events import TaskCompleted
 from tests.support.sample.models import Effect
 from tests.support.services import Service
@@ -76,18 +81,6 @@ def consumer(service: Service, router: EventRouter) -> BatchConsumer:
     context = service.database.context
     assert isinstance(context, Context)
     return BatchConsumer(service.settings, service.database, context.schemas, router)
-
-
-def recording() -> EventRouter:
-    """Writes one effect per event: the task and the cycle."""
-    router = EventRouter()
-
-    @router.on_batch(TaskCompleted)
-    async def record(session: Session, events: Sequence[Received[TaskCompleted]]) -> None:
-        rows = [{"task_id": event.data.task_id, "what": str(event.data.cycle)} for event in events]
-        await session.execute(insert(Effect), rows)
-
-    return router
 
 
 async def say(service: Service, task: UUID, cycle: int) -> None:
@@ -450,48 +443,60 @@ async def test_a_consumer_that_outlives_its_broker_begins_anew(
     ports = PortChooser()
     addresses = ports.draw(), ports.draw()
     tasks = [uuid4() for _ in range(4)]
-    go_on, busy = asyncio.Event(), asyncio.Event()
-    router = EventRouter()
 
-    @router.on(TaskCompleted)
-    async def record(session: Session, event: Received[TaskCompleted]) -> None:
-        if event.data.cycle == 3:
-            busy.set()
-            await go_on.wait()
-        await session.execute(insert(Effect).values(task_id=event.data.task_id, what=str(event.data.cycle)))
+    async def acted(service: Service, cycles: int) -> None:
+        async def all_acted() -> bool:
+            return len(await effects(service)) >= len(tasks) * cycles
+
+        await eventually(all_acted)
 
     with engines.kafka(tmp_path / "first", *addresses) as first:
         service = make_service("tests.support.sample", kafka_servers=first.address, topic_partitions=1)
         await declare_topics(service.settings, [TOPIC, "sample.dead-letters"])
-        running = asyncio.create_task(consumer(service, router).run())
+        process = consuming_program(service, tmp_path / "consumer.log")
         async with in_background(relay(service).run()):
             for cycle in (1, 2, 3):
                 for task in tasks:
                     await say(service, task, cycle)
-            await asyncio.wait_for(busy.wait(), 30)
-    with engines.kafka(tmp_path / "second", *addresses):
-        await declare_topics(service.settings, [TOPIC, "sample.dead-letters"])
-        async with in_background(relay(service).run()):
-            for cycle in range(4, 10):
-                for task in tasks:
-                    await say(service, task, cycle)
+            await acted(service, 3)
+        # As if the machine stood still: it notices nothing of what happens now.
+        process.send_signal(signal.SIGSTOP)
+    try:
+        with engines.kafka(tmp_path / "second", *addresses):
+            await declare_topics(service.settings, [TOPIC, "sample.dead-letters"])
+            async with in_background(relay(service).run()):
+                for cycle in range(4, 10):
+                    for task in tasks:
+                        await say(service, task, cycle)
 
-            async def all_sent_again() -> bool:
-                return len(await records(service, TOPIC)) == len(tasks) * 9
+                async def all_sent_again() -> bool:
+                    return len(await records(service, TOPIC)) == len(tasks) * 9
 
-            await eventually(all_sent_again)
-            go_on.set()
-
-            async def all_acted() -> bool:
-                return len(await effects(service)) >= len(tasks) * 9
-
-            await eventually(all_acted)
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+                await eventually(all_sent_again)
+                process.send_signal(signal.SIGCONT)
+                await acted(service, 9)
+    finally:
+        process.kill()
+        process.wait()
     in_order: dict[UUID, list[int]] = defaultdict(list)
     for task, what in await effects(service):
         in_order[task].append(int(what))
     assert in_order == {task: list(range(1, 10)) for task in tasks}
+    assert "broker_is_another_cluster" in (tmp_path / "consumer.log").read_text()
+
+
+def consuming_program(service: Service, log: Path) -> subprocess.Popen[bytes]:
+    """The sample service's consumer in a process of its own, which a test may stop and kill."""
+    told = service.settings.model_dump(mode="json") | {
+        "database_url": service.settings.database_url.get_secret_value()
+    }
+    command = [sys.executable, "-m", "tests.support.sample.consumers"]
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=output)
+    assert process.stdin is not None
+    process.stdin.write(json.dumps(told).encode())
+    process.stdin.close()
+    return process
 
 
 async def seen_by_a_new_consumer(service: Service, tasks: list[UUID], cycle: int) -> list[tuple[UUID, str]]:
