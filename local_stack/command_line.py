@@ -19,6 +19,7 @@ from local_stack import (
     tokens,
     tracing,
 )
+from local_stack import chaos as chaotic
 from local_stack import night as nights
 from local_stack import status as statuses
 from local_stack.demo import running as demos
@@ -192,6 +193,23 @@ def run(
     """Run a service's own command with its settings: `./ates run billing verify`."""
     home = Home.of_environment()
     sys.exit(service_commands.run(home, running(home), service, context.args))
+
+
+@commands.command()
+def chaos(
+    *,
+    seed: Annotated[int, typer.Option(help="Draws faults and load; the same seed, the same faults.")] = 1,
+    minutes: Annotated[float, typer.Option(min=0.2, help="How long faults strike.")] = 2,
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+) -> None:
+    """Break an exchange of its own in every way while people work, then check every promise."""
+    told = Console(stderr=True, highlight=False, soft_wrap=True)
+    outcome = chaotic.play(Home.of_environment(), told, seed=seed, minutes=minutes)
+    if as_json:
+        print(json.dumps(outcome.as_json(), indent=2))
+    else:
+        chaotic.report(outcome, console)
+    sys.exit(0 if outcome.held else 1)
 
 
 @commands.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

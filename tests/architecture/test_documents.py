@@ -25,6 +25,7 @@ COMMANDS = (
     "token",
     "trace",
     "reconcile",
+    "chaos",
     "test",
     "bench",
 )

@@ -1,0 +1,217 @@
+"""How each fault is done: signals to processes, ended connections, deleted data, cursors set back."""
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections import Counter
+from contextlib import suppress
+
+import asyncpg
+import psutil
+
+from local_stack import clock
+from local_stack.chaos.schedule import SECOND_CLOSER, Fault, Kind
+from local_stack.credentials import Credentials
+from local_stack.engines.java import find_java
+from local_stack.engines.kafka import Kafka
+from local_stack.engines.postgres import Postgres
+from local_stack.environment import ADJUSTABLE, adjusted, database_url, environment
+from local_stack.home import ROOT, Home, installed_folder
+from local_stack.night import business_zone, past_midnight
+from local_stack.ports import PortChooser
+from local_stack.services import BILLING, SERVICES
+from local_stack.state import State, living
+
+_REPEATED_EVENTS = 300
+_RESPAWN_AFTER_S = 0.5
+_STOP_WITHIN_S = 15
+
+
+class Storm:
+    """Does faults to one exchange and keeps count of them."""
+
+    def __init__(self, home: Home, state: State) -> None:
+        self._home = home
+        self._layout = state.layout
+        self._credentials = Credentials(home.secrets_file)
+        self._second: asyncio.subprocess.Process | None = None
+        self._paused: dict[int, psutil.Process] = {}
+        self._waking: set[asyncio.Task[None]] = set()
+        self.done: Counter[str] = Counter()
+        self.missed: Counter[str] = Counter()
+        """Faults that found nobody: the process was down already."""
+
+    async def keep_second_closer(self) -> None:
+        """A second worker of billing, started again whenever it ends, until this is cancelled."""
+        port = PortChooser().draw()
+        told = environment(BILLING, self._home, self._layout, self._credentials)
+        defaults = {name: adjusted(name) for name in ADJUSTABLE}
+        command = [sys.executable, "-m", BILLING.package, "worker", "--metrics-port", str(port)]
+        try:
+            while True:
+                with (self._home.logs / f"{SECOND_CLOSER}.log").open("ab") as log:
+                    self._second = await asyncio.create_subprocess_exec(
+                        *command,
+                        cwd=ROOT,
+                        env=os.environ | defaults | told | {"ATES_INSTANCE": "1"},
+                        stdin=subprocess.DEVNULL,
+                        stdout=log,
+                        stderr=subprocess.STDOUT,
+                        start_new_session=True,
+                    )
+                await self._second.wait()
+                await asyncio.sleep(_RESPAWN_AFTER_S)
+        finally:
+            await self._end_second_closer()
+
+    async def _end_second_closer(self) -> None:
+        process = self._process(SECOND_CLOSER)
+        if process is None or self._second is None:
+            return
+        with suppress(psutil.Error):
+            process.resume()
+            process.terminate()
+        try:
+            await asyncio.wait_for(self._second.wait(), _STOP_WITHIN_S)
+        except TimeoutError:
+            with suppress(psutil.Error):
+                process.kill()
+            await self._second.wait()
+
+    async def strike(self, fault: Fault) -> None:
+        """Do it; a fault that finds nothing to break is counted as missed."""
+        done = await self._strike(fault)
+        (self.done if done else self.missed)[str(fault.kind)] += 1
+
+    async def _strike(self, fault: Fault) -> bool:
+        done = False
+        match fault.kind:
+            case Kind.MIDNIGHT:
+                done = self._jump()
+            case Kind.CUT:
+                done = await self._cut(fault.target)
+            case Kind.REPEAT:
+                done = await self._repeat(fault.target)
+            case Kind.WIPE:
+                done = await asyncio.to_thread(self._wipe)
+            case Kind.PAUSE:
+                done = self._pause(fault)
+            case _:
+                done = self._kill(fault.target)
+        return done
+
+    def _jump(self) -> bool:
+        ending = clock.business_now(self._home).astimezone(business_zone()).date()
+        clock.move_to(self._home, past_midnight(ending, business_zone()))
+        return True
+
+    def _kill(self, name: str) -> bool:
+        process = self._process(name)
+        if process is None:
+            return False
+        with suppress(psutil.Error):
+            process.kill()
+        return True
+
+    def end_pauses(self) -> None:
+        for task in self._waking:
+            task.cancel()
+        for process in self._paused.values():
+            with suppress(psutil.Error):
+                process.resume()
+        self._paused.clear()
+
+    def _process(self, name: str) -> psutil.Process | None:
+        if name == SECOND_CLOSER:
+            if self._second is None or self._second.returncode is not None:
+                return None
+            return psutil.Process(self._second.pid)
+        state = State.read(self._home)
+        record = next((one for one in state.processes if one.name == name), None) if state else None
+        return living(record) if record is not None else None
+
+    def _pause(self, fault: Fault) -> bool:
+        process = self._process(fault.target)
+        if process is None or process.pid in self._paused:
+            return False
+        with suppress(psutil.Error):
+            process.suspend()
+        self._paused[process.pid] = process
+
+        async def wake() -> None:
+            await asyncio.sleep(fault.seconds)
+            with suppress(psutil.Error):
+                process.resume()
+            self._paused.pop(process.pid, None)
+
+        task = asyncio.create_task(wake())
+        self._waking.add(task)
+        task.add_done_callback(self._waking.discard)
+        return True
+
+    async def _cut(self, service: str) -> bool:
+        try:
+            connection = await asyncpg.connect(self._superuser(service), timeout=5)
+        except (OSError, TimeoutError, asyncpg.PostgresError):
+            return False
+        try:
+            ended = await connection.fetchval(
+                "select count(pg_terminate_backend(pid)) from pg_stat_activity where usename = $1",
+                f"{service}_service",
+            )
+        finally:
+            await connection.close()
+        return bool(ended)
+
+    async def _repeat(self, service: str) -> bool:
+        """Kill the worker, and set its relay back while nobody holds the cursor."""
+        process = self._process(f"{service}-worker")
+        found = next(one for one in SERVICES if one.name == service)
+        if process is None:
+            return False
+        try:
+            connection = await asyncpg.connect(
+                database_url(found, "owner", self._layout, self._credentials), timeout=5
+            )
+        except (OSError, TimeoutError, asyncpg.PostgresError):
+            return False
+        try:
+            with suppress(psutil.Error):
+                process.kill()
+            await connection.execute(
+                "update relay_cursors set position = greatest(0, position - $1)", _REPEATED_EVENTS
+            )
+        finally:
+            await connection.close()
+        return True
+
+    def _wipe(self) -> bool:
+        """Another, empty cluster in the place of the first. The supervisor sleeps meanwhile."""
+        state = State.read(self._home)
+        supervisor = living(state.supervisor) if state else None
+        process = self._process("kafka")
+        if supervisor is None or process is None:
+            return False
+        broker = Kafka(
+            self._home.kafka,
+            self._layout.kafka,
+            self._layout.kafka_controller,
+            java=find_java(),
+            jars=installed_folder() / "java",
+        )
+        supervisor.suspend()
+        try:
+            process.kill()
+            # Its parent sleeps and can not bury it; a dead process holds no file.
+            shutil.rmtree(self._home.kafka / "data", ignore_errors=True)
+            broker.prepare()
+        finally:
+            supervisor.send_signal(signal.SIGCONT)
+        return True
+
+    def _superuser(self, database: str) -> str:
+        server = Postgres(self._home.postgres, self._layout.postgres, self._credentials.postgres)
+        return server.dsn(database)
