@@ -78,3 +78,10 @@ def test_links_between_documents_lead_somewhere(document: Path) -> None:
     links = re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", document.read_text())
     dead = [link for link in links if not (document.parent / link).exists()]
     assert dead == []
+
+
+def test_decisions_are_numbered() -> None:
+    """Each has a number of its own, without gaps, and its title says the same one."""
+    files = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+    assert [file.name[:4] for file in files] == [f"{number:04}" for number in range(1, len(files) + 1)]
+    assert [file.name for file in files if not file.read_text().startswith(f"# {file.name[:4]} ")] == []
