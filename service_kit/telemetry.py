@@ -40,7 +40,10 @@ REQUEST_SECONDS = Histogram(
     ["method", "route"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5),
 )
-OUTBOX_BACKLOG = Gauge("ates_outbox_backlog_events", "Outbox rows not yet acknowledged by the broker")
+OUTBOX_BACKLOG = Gauge(
+    "ates_outbox_backlog_events", "Outbox rows not yet acknowledged by the broker", ["slot"]
+)
+RELAY_SLOTS = Gauge("ates_relay_slots", "Shares of the keys that this process sends")
 OUTBOX_AGE = Gauge("ates_outbox_oldest_unsent_seconds", "Age of the oldest outbox row not yet sent")
 OUTBOX_SENT = Counter("ates_outbox_sent_events_total", "Events acknowledged by the broker", ["topic"])
 CONSUMER_LAG = Gauge(
