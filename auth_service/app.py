@@ -14,6 +14,7 @@ from auth_service.api import protocol, verification
 from auth_service.commands.accounts import create_first_admin
 from auth_service.commands.clients import upsert_clients
 from auth_service.commands.keys import ensure_keys
+from auth_service.commands.oauth import KnownClients
 from auth_service.commands.passwords import Passwords
 from auth_service.events import SAYS
 from auth_service.pages import (
@@ -91,6 +92,7 @@ async def stand_up(app: FastAPI, runtime: Runtime) -> AsyncIterator[None]:
     secret_key = settings.secret_key.get_secret_value()
     app.state.keys = keys = Keys(secret_key)
     app.state.passwords = passwords = Passwords()
+    app.state.clients = KnownClients()
     app.state.client_guesses = protocol.ClientGuesses()
     runtime.authenticate = sign_on.authenticate
     runtime.sign_in_path = "/sign-in"

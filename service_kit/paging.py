@@ -79,7 +79,7 @@ def decode_cursor(cursor: str, *kinds: Any) -> tuple[Any, ...]:
         raise Invalid(text, errors=[FieldError("cursor", text)]) from error
 
 
-def _page_request(
+async def _page_request(
     limit: Annotated[int, Query(ge=1, le=LIMIT_MAX, description="How many items at most")] = LIMIT_DEFAULT,
     cursor: Annotated[
         str | None, Query(max_length=CURSOR_LENGTH_MAX, description="`next` of the page before")

@@ -59,7 +59,7 @@ class AccountPatch(Payload):
     """The version this edit was made on; a newer one refuses it."""
 
 
-def passwords_of(request: Request) -> Passwords:
+async def passwords_of(request: Request) -> Passwords:
     passwords: Passwords = request.app.state.passwords
     return passwords
 

@@ -51,12 +51,12 @@ class InsufficientScope(Forbidden):
     code = "insufficient_scope"
 
 
-def own_settings(settings: SettingsDep) -> AuthSettings:
+async def own_settings(settings: SettingsDep) -> AuthSettings:
     assert isinstance(settings, AuthSettings)  # noqa: S101  narrows the type for mypy
     return settings
 
 
-def key_ring(request: Request) -> Keys:
+async def key_ring(request: Request) -> Keys:
     keys: Keys = request.app.state.keys
     return keys
 
@@ -111,8 +111,8 @@ async def provider_call(request: Request, session: Reading, settings: OwnSetting
     return call
 
 
-async def own_provider(session: Writing, keys: KeysDep, settings: OwnSettings) -> Provider:
-    return Provider(settings, await keys.ring(session))
+async def own_provider(request: Request, session: Writing, keys: KeysDep, settings: OwnSettings) -> Provider:
+    return Provider(settings, await keys.ring(session), request.app.state.clients)
 
 
 Call = Annotated[OAuthCall, Depends(provider_call)]

@@ -36,7 +36,7 @@ async def authorization(request: Request, person: Person, settings: OwnSettings,
     )
     # A GET that writes: the code it makes is of use only to the client that asked.
     async with runtime_of(request).database.transaction() as session:
-        provider = Provider(settings, await keys.ring(session))
+        provider = Provider(settings, await keys.ring(session), request.app.state.clients)
         outcome = await authorize(session, provider, call, person)
     match outcome:
         case Authorized(location):

@@ -23,18 +23,18 @@ HALF_LASTS_S = 300
 RECENT_S = 600
 
 
-def settings_of(request: Request) -> AuthSettings:
+async def settings_of(request: Request) -> AuthSettings:
     settings = runtime_of(request).settings
     assert isinstance(settings, AuthSettings)  # noqa: S101  narrows the type for mypy
     return settings
 
 
-def keys_of(request: Request) -> Keys:
+async def keys_of(request: Request) -> Keys:
     keys: Keys = request.app.state.keys
     return keys
 
 
-def passwords_of(request: Request) -> Passwords:
+async def passwords_of(request: Request) -> Passwords:
     passwords: Passwords = request.app.state.passwords
     return passwords
 
@@ -142,7 +142,7 @@ def _cookie_name(settings: AuthSettings) -> str:
 
 
 async def _read_person(request: Request) -> Subject | None:
-    settings = settings_of(request)
+    settings = await settings_of(request)
     secret = request.cookies.get(_cookie_name(settings))
     if not secret or len(secret) > SECRET_LENGTH_MAX:
         return None

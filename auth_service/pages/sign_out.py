@@ -41,7 +41,7 @@ class WayBack(BaseModel):
         return f"{back}{separator}{urlencode({'state': self.state})}"
 
 
-def asked_by_query(
+async def asked_by_query(
     client_id: Annotated[str, Query(max_length=LENGTH_MAX)] = "",
     post_logout_redirect_uri: Annotated[str, Query(max_length=LENGTH_MAX)] = "",
     state: Annotated[str, Query(max_length=LENGTH_MAX)] = "",

@@ -83,11 +83,12 @@ async def _reading(request: Request) -> ReadSession:
     return await unit.reading()
 
 
-def _clock(request: Request) -> Clock:
+# Asynchronous though they wait for nothing: plain functions would each cost a hop to a thread and back.
+async def _clock(request: Request) -> Clock:
     return runtime_of(request).clock
 
 
-def _settings(request: Request) -> ServiceSettings:
+async def _settings(request: Request) -> ServiceSettings:
     return runtime_of(request).settings
 
 

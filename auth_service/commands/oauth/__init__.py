@@ -12,10 +12,11 @@ from auth_service.commands.oauth.exchange import (
     revoke_token,
 )
 from auth_service.commands.oauth.requests import OAuthAnswer, OAuthCall
-from auth_service.commands.oauth.server import Provider, mint_access_token
+from auth_service.commands.oauth.server import KnownClients, Provider, mint_access_token
 
 __all__ = [
     "Authorized",
+    "KnownClients",
     "OAuthAnswer",
     "OAuthCall",
     "Provider",

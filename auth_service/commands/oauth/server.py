@@ -1,7 +1,8 @@
 """The authorization server of one request: where Authlib meets our tables, keys and clients."""
 
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -21,7 +22,30 @@ from auth_service.settings import AuthSettings
 from service_kit.ids import new_id
 
 SCOPES = ("openid", "profile", "email")
+CLIENT_LIFE_S = 5.0
+"""So long after a change of a client another process may still act on the old one."""
+
 NO_STORE = (("Cache-Control", "no-store"), ("Pragma", "no-cache"))
+
+
+class KnownClients:
+    """Clients as they were a moment ago: asked at every call, changed hardly ever. One per process."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, tuple[float, OAuthClient]] = {}
+
+    def find(self, session: SyncSession, client_id: str) -> OAuthClient | None:
+        found = self._rows.get(client_id)
+        if found is not None and time.monotonic() - found[0] < CLIENT_LIFE_S:
+            return found[1]
+        # Unknown ones are not remembered: anybody may invent as many as they like.
+        self._rows.pop(client_id, None)
+        row = session.get(OAuthClient, client_id)
+        if row is not None:
+            # It outlives this session, and is only read.
+            session.expunge(row)
+            self._rows[client_id] = (time.monotonic(), row)
+        return row
 
 
 @dataclass(frozen=True)
@@ -30,6 +54,7 @@ class Provider:
 
     settings: AuthSettings
     ring: KeyRing
+    clients: KnownClients = field(default_factory=KnownClients)
 
 
 class AccessTokens(JWTBearerTokenGenerator):
@@ -73,7 +98,7 @@ class ProviderServer(AuthorizationServer):
         self.register_token_generator("default", AccessTokens(provider))
 
     def query_client(self, client_id: str) -> ProviderClient | None:
-        row = self.session.get(OAuthClient, client_id)
+        row = self.provider.clients.find(self.session, client_id)
         return None if row is None else ProviderClient(row)
 
     def save_token(self, token: dict[str, Any], request: ProviderRequest) -> None:
