@@ -9,7 +9,6 @@ import asyncio
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -18,16 +17,16 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, RebalanceInProgressError
 from opentelemetry import propagate, trace
-from pydantic import ValidationError
 
 from service_kit import telemetry
 from service_kit.broker import Cluster
 from service_kit.consuming import EventRouter
 from service_kit.database import Database, will_pass
-from service_kit.dead_letters import Place, Undeliverable, original_place, put_aside
+from service_kit.dead_letters import Undeliverable, put_aside
 from service_kit.errors import ServiceError, Unavailable
 from service_kit.events import Event, Received
 from service_kit.inbox import first_time
+from service_kit.records import Unreadable, event_of, framed, headers_of
 from service_kit.schema_client import SchemaClient
 from service_kit.settings import ServiceSettings
 
@@ -42,7 +41,6 @@ LONGEST_DELAY_S = 10.0
 DEAD_LETTERS_IN_A_ROW = 100
 """More than this without one good event between them is a fault of ours, not of the events."""
 
-FRAME_BYTES = 5
 LINKS = 32
 
 
@@ -279,45 +277,25 @@ class BatchConsumer:
             await asyncio.sleep(delay_s)
             delay_s = min(delay_s * 2, LONGEST_DELAY_S)
 
-    async def _parse(self, record: ConsumerRecord) -> Received[Event] | _Poison | None:  # noqa: PLR0911
+    async def _parse(self, record: ConsumerRecord) -> Received[Event] | _Poison | None:
         """The event; why it is none; or None for an event this service does not hear."""
-        headers = {name: value.decode(errors="replace") for name, value in record.headers}
+        headers = headers_of(record)
         type_name = headers.get("ce_type")
         if type_name is None:
             return _Poison(record, "no_type", "the record has no ce_type header")
-        event_type = self._router.event_of(type_name)
-        if event_type is None:
+        kind = self._router.event_of(type_name)
+        if kind is None:
             return None
-        value: bytes = record.value or b""
+        schema_id, data = framed(record.value or b"")
         try:
-            data = value
-            if value[:1] == b"\x00" and len(value) > FRAME_BYTES:
-                schema = await self._schemas.by_id(int.from_bytes(value[1:FRAME_BYTES], "big"))
-                data = value[FRAME_BYTES:]
+            if schema_id is not None:
+                schema = await self._schemas.by_id(schema_id)
                 schema.refuse_invalid(orjson.loads(data))
-            place = original_place(Place(record.topic, record.partition, record.offset), headers)
-            return Received(
-                data=event_type.model_validate_json(data),
-                event_id=UUID(headers["ce_id"]),
-                occurred_at=datetime.fromisoformat(headers["ce_time"]),
-                key=(record.key or b"").decode(),
-                correlation_id=headers.get("correlationid"),
-                topic=place.topic,
-                partition=place.partition,
-                offset=place.offset,
-                sent_at=datetime.fromtimestamp(record.timestamp / 1000, UTC),
-                traceparent=headers.get("traceparent"),
-                raw=data,
-            )
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            path = "/".join(str(part) for part in first["loc"])
-            reason = "not_json" if first["type"] == "json_invalid" else "unreadable"
-            return _Poison(record, reason, f"/{path}: {first['msg']}")
+            return event_of(record, kind, headers, data)
+        except Unreadable as error:
+            return _Poison(record, error.reason, str(error))
         except orjson.JSONDecodeError as error:
             return _Poison(record, "not_json", str(error))
-        except (KeyError, ValueError, UnicodeDecodeError) as error:
-            return _Poison(record, "bad_headers", f"{type(error).__name__}: {error}")
         except ServiceError as error:
             if isinstance(error, Unavailable):
                 raise
@@ -328,7 +306,7 @@ class BatchConsumer:
             raise TooManyDeadLetters(
                 f"{self._dead_in_a_row} events in a row could not be handled; the last: {reason}: {detail}"
             )
-        headers = {name: value.decode(errors="replace") for name, value in record.headers}
+        headers = headers_of(record)
         undeliverable = Undeliverable(
             topic=record.topic,
             partition=record.partition,

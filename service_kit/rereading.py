@@ -3,16 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from typing import Self
-from uuid import UUID
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
-from pydantic import ValidationError
 
 from service_kit.consuming import EventRouter
 from service_kit.events import Event, Received
+from service_kit.records import Unreadable, event_of, framed, headers_of
 from service_kit.settings import ServiceSettings
 
 log = structlog.get_logger()
@@ -20,7 +18,6 @@ log = structlog.get_logger()
 AT_ONCE = 5000
 POLL_MS = 500
 ANSWER_S = 30
-FRAME_BYTES = 5
 
 
 class Rereader:
@@ -60,27 +57,13 @@ class Rereader:
             waiting = {one for one in waiting if await self._consumer.position(one) < ends[one]}
 
     def _parsed(self, record: ConsumerRecord) -> Received[Event] | None:
-        headers = {name: value.decode(errors="replace") for name, value in record.headers}
+        headers = headers_of(record)
         kind = self._router.event_of(headers.get("ce_type", ""))
         if kind is None:
             return None
-        value: bytes = record.value or b""
-        data = value[FRAME_BYTES:] if value[:1] == b"\x00" else value
+        _schema_id, data = framed(record.value or b"")
         try:
-            return Received(
-                data=kind.model_validate_json(data),
-                event_id=UUID(headers["ce_id"]),
-                occurred_at=datetime.fromisoformat(headers["ce_time"]),
-                key=(record.key or b"").decode(),
-                correlation_id=headers.get("correlationid"),
-                topic=record.topic,
-                partition=record.partition,
-                offset=record.offset,
-                sent_at=datetime.fromtimestamp(record.timestamp / 1000, UTC),
-                raw=data,
-            )
-        except (ValidationError, KeyError, ValueError) as error:
-            log.warning(
-                "unreadable_left_out", topic=record.topic, offset=record.offset, error=type(error).__name__
-            )
+            return event_of(record, kind, headers, data)
+        except Unreadable as error:
+            log.warning("unreadable_left_out", topic=record.topic, offset=record.offset, reason=error.reason)
             return None
