@@ -2,10 +2,10 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx2
 import pytest
@@ -13,8 +13,10 @@ from joserfc.jwk import ECKey
 
 from service_kit.identity import CurrentUser, Role
 from tests.support.services import Service
-from tests.support.web import Web
+from tests.support.web import Web, web_process
 from tests.tracker.makers import a_person, a_task, people, run_to_the_end
+from tracker import app
+from tracker.domain import Rates
 
 PROBLEM = "application/problem+json"
 UNKNOWN = "01990000-0000-7000-8000-000000000000"
@@ -297,7 +299,8 @@ class TestTokens:
 
 async def test_the_documented_routes_are_in_the_openapi_description(staff: Staff) -> None:
     paths = (await staff.as_worker.get("/openapi.json")).json()["paths"]
-    assert {path: sorted(methods) for path, methods in paths.items()} == {
+    own = {path: sorted(methods) for path, methods in paths.items() if "dead-letters" not in path}
+    assert own == {
         "/api/v1/tasks": ["get", "post"],
         "/api/v1/tasks/batch": ["post"],
         "/api/v1/tasks/{task_id}": ["get", "patch"],
@@ -306,3 +309,92 @@ async def test_the_documented_routes_are_in_the_openapi_description(staff: Staff
         "/api/v1/distributions": ["get", "post"],
         "/api/v1/distributions/{distribution_id}": ["get"],
     }
+
+
+class TestBatch:
+    async def test_each_row_has_its_own_outcome(self, tracker: Service, staff: Staff) -> None:
+        rows = [
+            {"title": "Feed"},
+            {"title": "[x] bad"},
+            {"title": "Paint", "jira_id": "pop-1"},
+            {"title": " "},
+        ]
+        answer = await staff.as_manager.post("/api/v1/tasks/batch", json={"tasks": rows})
+        assert answer.status_code == 200
+        told = answer.json()
+        assert told["created"] == 2
+        assert [(row["row"], row["status"]) for row in told["results"]] == [
+            (0, 201),
+            (1, 422),
+            (2, 201),
+            (3, 422),
+        ]
+        assert told["results"][1]["problem"]["code"] == "title_has_brackets"
+        assert told["results"][3]["problem"]["errors"][0]["field"] == "title"
+        assert told["results"][2]["task"]["jira_id"] == "POP-1"
+        assert await tracker.scalar("select count(*) from tasks") == 2
+
+    async def test_a_repeat_under_its_key_creates_nothing_again(self, tracker: Service, staff: Staff) -> None:
+        for _time in range(2):
+            answer = await staff.as_manager.post(
+                "/api/v1/tasks/batch", json={"tasks": [{"title": "Feed"}]}, headers={"Idempotency-Key": "one"}
+            )
+            assert answer.json()["created"] == 1
+        assert await tracker.scalar("select count(*) from tasks") == 1
+
+    @pytest.mark.parametrize("count", [0, 501])
+    async def test_has_a_size(self, staff: Staff, count: int) -> None:
+        rows = [{"title": "Feed"}] * count
+        answer = await staff.as_manager.post("/api/v1/tasks/batch", json={"tasks": rows})
+        problem(answer, 422, "invalid")
+
+
+class TestEditions:
+    async def test_if_match_saves_on_the_present_edition_and_refuses_an_older_one(
+        self, tracker: Service, staff: Staff
+    ) -> None:
+        task = await a_task(tracker, staff.manager)
+        address = f"/api/v1/tasks/{task.id}"
+        etag = (await staff.as_manager.get(address)).headers["etag"]
+        saved = await staff.as_manager.patch(address, json={"title": "One"}, headers={"If-Match": etag})
+        assert (saved.status_code, saved.json()["title"]) == (200, "One")
+        assert saved.headers["etag"] != etag
+        late = await staff.as_manager.patch(address, json={"title": "Two"}, headers={"If-Match": etag})
+        problem(late, 412, "precondition_failed")
+        problem(await staff.as_manager.patch(address, json={"title": "Two"}), 422, "edition_missing")
+        assert (await staff.as_manager.get(address)).json()["title"] == "One"
+
+    async def test_a_new_task_tells_where_it_is_and_what_is_open_under_its_key(
+        self, tracker: Service, staff: Staff
+    ) -> None:
+        first = await a_task(tracker, staff.manager, jira_id="POP-1")
+        answer = await staff.as_manager.post("/api/v1/tasks", json={"title": "Again", "jira_id": "pop-1"})
+        assert answer.headers["location"] == f"/tracker/api/v1/tasks/{answer.json()['id']}"
+        assert answer.json()["open_with_same_key"] == [str(first.id)]
+
+
+async def test_too_many_changes_are_told_when_to_come_again(
+    make_service: Callable[..., Service],
+) -> None:
+    slow = make_service("tracker", api_writes_per_minute=2)
+    async with web_process(slow, app.web(slow.settings)) as web:
+        one, other = await a_person(slow, Role.MANAGER), await a_person(slow)
+        async with web.api(one) as hasty, web.api(other) as calm:
+            codes = [
+                (await hasty.post("/api/v1/tasks", json={"title": "Feed"})).status_code for _ in range(2)
+            ]
+            refused = await hasty.post("/api/v1/tasks", json={"title": "Feed"})
+            assert codes == [201, 201]
+            problem(refused, 429, "too_many_requests")
+            assert 1 <= int(refused.headers["retry-after"]) <= 30
+            assert (await hasty.get("/api/v1/tasks")).status_code == 200
+            assert (await calm.post("/api/v1/tasks", json={"title": "Feed"})).status_code == 201
+
+
+def test_a_bucket_fills_again_and_forgets_nobody_too_early() -> None:
+    rates, someone = Rates(60), UUID(int=1)
+    assert [rates.take(someone, 0.0) for _ in range(60)] == [0] * 60
+    assert rates.take(someone, 0.5) == 1
+    assert rates.take(someone, 1.0) == 0
+    assert rates.take(someone, 1.0) == 1
+    assert [rates.take(someone, 100.0) for _ in range(61)] == [0] * 60 + [1]

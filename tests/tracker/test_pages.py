@@ -1,5 +1,6 @@
 """The pages: without scripts, with htmx, in both languages."""
 
+import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from uuid import uuid4
@@ -12,6 +13,7 @@ from tests.support.services import Service
 from tests.support.web import Web, web_process
 from tests.tracker.makers import a_person, a_task, complete, request_distribution, run_to_the_end
 from tracker import app
+from tracker.pages.markdown import description_html
 
 HTMX = {"HX-Request": "true"}
 
@@ -138,6 +140,55 @@ class TestNewTask:
             answer = await browser.post("/tasks", data={"title": "Paint"})
         assert answer.status_code == 409
         assert "There is nobody who could get a task" in answer.text
+
+    async def test_open_work_under_the_same_key_is_pointed_out_before_creating(
+        self, tracker: Service, browsers: Browsers
+    ) -> None:
+        first = await a_task(tracker, browsers.manager, "Paint", jira_id="POP-1")
+        again = {"title": "[pop-1] - Paint it again", "description": "Green"}
+        asked = await browsers.of_worker.post("/tasks", data=again)
+        assert asked.status_code == 409
+        assert f"/tracker/tasks/{first.id}" in asked.text
+        assert "Paint it again" in asked.text
+        assert "Green" in asked.text
+        assert 'name="anyway" value="1"' in asked.text
+        assert (await browsers.of_worker.post("/tasks", data=again | {"anyway": "1"})).status_code == 303
+        await complete(tracker, browsers.worker, first.id)
+        other = {"title": "Third", "jira_id": "POP-2"}
+        assert (await browsers.of_worker.post("/tasks", data=other)).status_code == 303
+
+    async def test_the_line_is_explained_while_it_is_typed(
+        self, tracker: Service, browsers: Browsers
+    ) -> None:
+        await a_task(tracker, browsers.manager, "Paint", jira_id="POP-1")
+        hint = await browsers.of_worker.get(
+            "/tasks/hint", params={"title": "[pop-1] - Go on <now>"}, headers=HTMX
+        )
+        assert "<strong>POP-1</strong>" in hint.text
+        assert "<strong>Go on &lt;now&gt;</strong>" in hint.text
+        assert ">Paint</a>" in hint.text
+        plain = await browsers.of_worker.get("/tasks/hint", params={"title": "Go on"}, headers=HTMX)
+        assert plain.text.strip() == '<div id="hint" role="status"></div>'
+
+
+class TestDescription:
+    @pytest.mark.parametrize(
+        ("typed", "shown"),
+        [
+            ("**bold**", "<strong>bold</strong>"),
+            ("- one\n- two", "<li>one</li>"),
+            ("# Large", "<h3>Large</h3>"),
+            ("[away](https://example.org)", 'rel="nofollow noopener noreferrer"'),
+            ("<b>x</b><script>alert(1)</script>", "&lt;script&gt;"),
+            ("[x](javascript:alert(1))", "[x](javascript:alert(1))"),
+            ("![](https://spy.example/p.png)", "!<a"),
+        ],
+        ids=["bold", "list", "heading", "link", "html", "script link", "picture"],
+    )
+    def test_is_markdown_that_harms_nobody(self, typed: str, shown: str) -> None:
+        html = description_html(typed)
+        assert shown in html
+        assert not re.search(r"<(script|img|b|iframe)|href=.javascript", html)
 
 
 class TestTask:

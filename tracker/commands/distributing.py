@@ -123,6 +123,9 @@ async def _assign(
             "steps": steps,
             "tasks": [task_id for task_id, _cycle in tasks],
             "assignees": list(assignees),
+            # Otherwise each chunk would walk the index from its beginning.
+            "first": tasks[0][0],
+            "last": tasks[-1][0],
             "at": run.requested_at,
             "by": run.requested_by,
             "run": run.id,
@@ -147,7 +150,7 @@ _ASSIGN = text(
         SELECT * FROM unnest(:steps, :tasks, :assignees) AS one (step_id, task_id, assignee_id)
     ), moved AS (
         UPDATE tasks SET assignee_id = drawn.assignee_id, cycle = cycle + 1, assigned_at = :at
-        FROM drawn WHERE tasks.id = drawn.task_id
+        FROM drawn WHERE tasks.id = drawn.task_id AND tasks.id BETWEEN :first AND :last
         RETURNING tasks.id AS task_id, tasks.cycle, tasks.assignee_id, drawn.step_id
     ), remembered AS (
         INSERT INTO task_history
@@ -164,7 +167,7 @@ _ASSIGN = text(
     """
 ).bindparams(
     *(bindparam(name, type_=ARRAY(Uuid)) for name in ("steps", "tasks", "assignees")),
-    *(bindparam(name, type_=Uuid) for name in ("by", "run")),
+    *(bindparam(name, type_=Uuid) for name in ("by", "run", "first", "last")),
     *(bindparam(name, type_=Text) for name in ("topic", "name", "said", "correlation", "traceparent")),
     *(bindparam(name, type_=Integer) for name in ("version", "schema")),
     bindparam("at", type_=DateTime(timezone=True)),
