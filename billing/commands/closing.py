@@ -136,7 +136,7 @@ async def _pay(session: Session, day: date, moved: Mapping[UUID, int], *, record
     if due:
         await _write_payouts(session, due, found, paid_at=paid_at, recorded_at=recorded_at)
         await _write_postings(session, written)
-    await _carry(session, found, moved, written)
+    await _settle_accounts(session, found, moved, written)
     await publish_many(session, list(_payout_facts(due, written, paid_at)))
 
 
@@ -185,31 +185,51 @@ async def _write_payouts(
 
 
 async def _write_postings(session: Session, written: Sequence[Posting]) -> None:
-    """Add the postings and move the accounts' cached balances to where the postings leave them."""
-    rows = [asdict(posting) for posting in written]
+    # Field by field: `asdict` copies each value, which took longer than the database.
+    rows = [
+        {
+            "account_id": posting.account_id,
+            "version": posting.version,
+            "entry_id": posting.entry_id,
+            "business_date": posting.business_date,
+            "amount_cents": posting.amount_cents,
+            "balance_after_cents": posting.balance_after_cents,
+        }
+        for posting in written
+    ]
     await session.execute(inserting(postings, *rows[0]), arrays(rows))
-    after = given(accounts, "id", "balance_cents", "version")
-    await session.execute(
-        update(accounts)
-        .where(accounts.c.id == after.c.id)
-        .values(balance_cents=after.c.balance_cents, version=after.c.version),
-        arrays([{"id": key, **asdict(state)} for key, state in last_states(written).items()]),
-    )
 
 
-async def _carry(
-    session: Session, found: Mapping[UUID, RowMapping], moved: Mapping[UUID, int], written: Iterable[Posting]
+async def _settle_accounts(
+    session: Session,
+    found: Mapping[UUID, RowMapping],
+    moved: Mapping[UUID, int],
+    written: Sequence[Posting],
 ) -> None:
-    """Take each account's balance over the end of the day, payouts included."""
+    """Leave balances where the payouts leave them, and take each over the end of the day."""
     carried = {
         account_id: row["carried_cents"] + moved.get(account_id, 0) for account_id, row in found.items()
     }
     for posting in written:
         carried[posting.account_id] += posting.amount_cents
-    after = given(accounts, "id", "carried_cents")
+    ends = last_states(written)
+    rows = []
+    for account_id, row in found.items():
+        end = ends.get(account_id) or AccountState(row["balance_cents"], row["version"])
+        rows.append(
+            {
+                "id": account_id,
+                "balance_cents": end.balance_cents,
+                "version": end.version,
+                "carried_cents": carried[account_id],
+            }
+        )
+    after = given(accounts, *rows[0])
     await session.execute(
-        update(accounts).where(accounts.c.id == after.c.id).values(carried_cents=after.c.carried_cents),
-        arrays([{"id": key, "carried_cents": cents} for key, cents in carried.items()]),
+        update(accounts)
+        .where(accounts.c.id == after.c.id)
+        .values({name: after.c[name] for name in ("balance_cents", "version", "carried_cents")}),
+        arrays(rows),
     )
 
 
