@@ -18,11 +18,11 @@ from local_stack.credentials import Credentials
 from local_stack.engines.java import find_java
 from local_stack.engines.kafka import Kafka
 from local_stack.engines.postgres import Postgres
-from local_stack.environment import ADJUSTABLE, adjusted, database_url, environment
+from local_stack.environment import ADJUSTABLE, adjusted, environment
 from local_stack.home import ROOT, Home, installed_folder
 from local_stack.night import business_zone, past_midnight
 from local_stack.ports import PortChooser
-from local_stack.services import BILLING, SERVICES
+from local_stack.services import BILLING
 from local_stack.state import State, living
 
 _REPEATED_EVENTS = 300
@@ -153,40 +153,39 @@ class Storm:
         return True
 
     async def _cut(self, service: str) -> bool:
-        try:
-            connection = await asyncpg.connect(self._superuser(service), timeout=5)
-        except (OSError, TimeoutError, asyncpg.PostgresError):
-            return False
-        try:
-            ended = await connection.fetchval(
-                "select count(pg_terminate_backend(pid)) from pg_stat_activity where usename = $1",
-                f"{service}_service",
-            )
-        finally:
-            await connection.close()
+        ended = await self._execute(
+            self._superuser(service),
+            "select count(pg_terminate_backend(pid)) from pg_stat_activity where usename = $1",
+            f"{service}_service",
+        )
         return bool(ended)
 
     async def _repeat(self, service: str) -> bool:
         """Kill the worker, and set its relay back while nobody holds the cursor."""
         process = self._process(f"{service}-worker")
-        found = next(one for one in SERVICES if one.name == service)
         if process is None:
             return False
+        with suppress(psutil.Error):
+            process.kill()
+        moved = await self._execute(
+            self._superuser(service),
+            "with moved as (update relay_cursors set position = greatest(0, position - $1) returning 1)"
+            " select count(*) from moved",
+            _REPEATED_EVENTS,
+        )
+        return bool(moved)
+
+    async def _execute(self, url: str, statement: str, *parameters: object) -> int | None:
+        """The statement's one figure; None when the database is down just now."""
         try:
-            connection = await asyncpg.connect(
-                database_url(found, "owner", self._layout, self._credentials), timeout=5
-            )
-        except (OSError, TimeoutError, asyncpg.PostgresError):
-            return False
-        try:
-            with suppress(psutil.Error):
-                process.kill()
-            await connection.execute(
-                "update relay_cursors set position = greatest(0, position - $1)", _REPEATED_EVENTS
-            )
-        finally:
-            await connection.close()
-        return True
+            connection = await asyncpg.connect(url, timeout=5)
+            try:
+                found: int = await connection.fetchval(statement, *parameters)
+            finally:
+                connection.terminate()
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            return None
+        return found
 
     def _wipe(self) -> bool:
         """Another, empty cluster in the place of the first. The supervisor sleeps meanwhile."""

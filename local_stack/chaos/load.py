@@ -59,7 +59,7 @@ class Crowd:
         while True:
             try:
                 await act()
-            except (httpx2.HTTPError, Trouble) as error:
+            except (httpx2.HTTPError, Trouble, ValueError) as error:
                 self.promises.refused[_reason(error)] += 1
                 await asyncio.sleep(0.3)
             await asyncio.sleep(rest_s * self._dice.uniform(0.5, 1.5))
@@ -91,9 +91,9 @@ class Crowd:
         self.promises.distributions += 1
 
 
-def _reason(error: httpx2.HTTPError | Trouble) -> str:
+def _reason(error: Exception) -> str:
     """The status of a refused call (`... was refused: 502 ...`), or what broke the connection."""
-    if isinstance(error, httpx2.HTTPError):
+    if not isinstance(error, Trouble):
         return type(error).__name__
     _, _, rest = str(error).partition("was refused: ")
     return rest[:3] or "no token"

@@ -108,6 +108,9 @@ async def _storm_and_check(home: Home, state: State, outcome: Outcome, console: 
         working = asyncio.create_task(crowd.work())
         try:
             await _strike_all(storm, plan, outcome, console)
+            if working.done():
+                # Faults without load prove nothing.
+                await working
         finally:
             working.cancel()
             storm.end_pauses()
