@@ -19,6 +19,7 @@ from auth_service.commands.passwords import Passwords
 from auth_service.events import SAYS
 from auth_service.pages import (
     accounts,
+    audit,
     authorizing,
     devices,
     home,
@@ -164,6 +165,7 @@ def web(
             security.router,
             devices.router,
             accounts.router,
+            audit.router,
         ],
         says=SAYS,
         setup=stand_up,

@@ -133,6 +133,19 @@ async def change_password(
     await end_sessions_of(session, account_id, reason="password changed", except_session=kept_session)
 
 
+async def sign_out_account(session: Session, actor_id: UUID, account_id: UUID) -> None:
+    """End all sessions of a person, for instance after a phone was stolen."""
+    account = await _locked(session, account_id)
+    await end_sessions_of(session, account.id, reason="ended by an administrator")
+    record(
+        session,
+        "session_ended",
+        actor_id=actor_id,
+        account_id=account_id,
+        details={"reason": "ended by an administrator"},
+    )
+
+
 async def _change_profile(
     session: Session, actor_id: UUID | None, account: Account, changes: AccountChanges
 ) -> None:

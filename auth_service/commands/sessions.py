@@ -93,7 +93,14 @@ async def begin_session(
 async def end_session(session: Session, session_id: UUID, *, actor_id: UUID | None, reason: str) -> None:
     """End one session: its refresh tokens stop, and every client that took part is told."""
     await _end(session, [session_id], reason)
-    record(session, "session_ended", actor_id=actor_id, details={"sid": str(session_id), "reason": reason})
+    account_id = await session.scalar(select(SignOnSession.account_id).where(SignOnSession.id == session_id))
+    record(
+        session,
+        "session_ended",
+        actor_id=actor_id,
+        account_id=account_id,
+        details={"sid": str(session_id), "reason": reason},
+    )
 
 
 async def end_own_session(session: Session, account_id: UUID, session_id: UUID) -> None:

@@ -5,11 +5,19 @@ from uuid import UUID
 
 from fastapi import Form, Query, Request, Response
 
-from auth_service.commands.accounts import AccountChanges, change_account, create_account
+from auth_service.commands.accounts import (
+    AccountChanges,
+    change_account,
+    create_account,
+    sign_out_account,
+)
+from auth_service.commands.factors import remove_factors
 from auth_service.domain.accounts import check_new_password, clean_login
 from auth_service.pages.sign_on import OwnSettings, PasswordsDep
 from auth_service.queries.accounts import account as read_account
 from auth_service.queries.accounts import accounts as read_accounts
+from auth_service.queries.factors import factors_of
+from auth_service.queries.sessions import open_sessions
 from service_kit.errors import ServiceError
 from service_kit.identity import CurrentUser, Role, require
 from service_kit.pages import redirect, render, toast
@@ -98,7 +106,9 @@ async def save_new_account(
 
 
 @router.get("/accounts/{account_id}")
-async def account(request: Request, session: Reading, admin: Admin, account_id: UUID) -> Response:
+async def account(
+    request: Request, session: Reading, admin: Admin, settings: OwnSettings, account_id: UUID
+) -> Response:
     return render(
         request,
         "auth/account.html",
@@ -106,6 +116,8 @@ async def account(request: Request, session: Reading, admin: Admin, account_id: 
             "account": await read_account(session, account_id),
             "role_choices": ROLE_CHOICES,
             "own": account_id == admin.guid,
+            "factors": await factors_of(session, account_id),
+            "sessions": await open_sessions(session, settings, account_id),
         },
     )
 
@@ -135,6 +147,19 @@ async def set_block(
     await change_account(session, admin.guid, account_id, AccountChanges(blocked=blocked, version=version))
     told = _("The account is blocked, its sessions are ended.") if blocked else _("The block is lifted.")
     return toast(redirect(request, f"/accounts/{account_id}"), told)
+
+
+@router.post("/accounts/{account_id}/sessions/end")
+async def end_sessions(request: Request, session: Writing, admin: Admin, account_id: UUID) -> Response:
+    await sign_out_account(session, admin.guid, account_id)
+    return toast(redirect(request, f"/accounts/{account_id}"), _("All sessions are ended."))
+
+
+@router.post("/accounts/{account_id}/factors/remove")
+async def reset_factors(request: Request, session: Writing, admin: Admin, account_id: UUID) -> Response:
+    """For somebody who has lost the phone and the recovery codes."""
+    await remove_factors(session, admin.guid, account_id)
+    return toast(redirect(request, f"/accounts/{account_id}"), _("The authenticator app is removed."))
 
 
 def _new_form(
