@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from typing import Annotated
 
 import typer
@@ -34,9 +35,17 @@ def rebuild(
 
 async def _rebuild(settings: AnalyticsSettings, *, swap: bool) -> commands.Rebuilt:
     database = Database(settings.database_url.get_secret_value(), pool_size=1, name="analytics-rebuild")
+    told = time.monotonic()
+
+    def tell(folded: int, end: int) -> None:
+        nonlocal told
+        if time.monotonic() - told > 1:
+            told = time.monotonic()
+            typer.echo(f"{folded} events folded, of a log that ends at {end}", err=True)
+
     try:
         async with database.transaction() as session:
-            return await commands.rebuild_views(session, swap=swap)
+            return await commands.rebuild_views(session, swap=swap, tell=tell)
     finally:
         await database.close()
 

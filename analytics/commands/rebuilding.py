@@ -4,7 +4,7 @@ The rebuilt views are temporary tables, made like the live ones and gone with th
 writes the live views writes them too.
 """
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -52,10 +52,21 @@ class _LoggedFact:
     occurred_at: datetime
 
 
+Tell = Callable[[int, int], None]
+"""Told how many events are folded and up to which number of the log the fold goes at present."""
+
+
 async def rebuild_views(
-    session: Session, *, swap: bool, differences_max: int = 100, chunk_events: int = CHUNK_EVENTS
+    session: Session,
+    *,
+    swap: bool,
+    differences_max: int = 100,
+    chunk_events: int = CHUNK_EVENTS,
+    tell: Tell = lambda _folded, _end: None,
 ) -> Rebuilt:
     """Fold the whole log anew and compare with the live views; with `swap` put the rebuilt in their place.
+
+    Memory holds one chunk of events and `differences_max` differences, however long the log is.
 
     The live consumers go on until the last stretch, which is at most about one chunk long; for that stretch
     and the comparison they wait.
@@ -67,20 +78,24 @@ async def rebuild_views(
     position = folded = 0
     for _ in range(CATCHING_UP_TIMES_MAX):
         end = await _settled_end(session)
-        stretch = await _fold(session, position, end, chunk_events)
+        stretch = 0
+        async for count in _fold(session, position, end, chunk_events):
+            stretch += count
+            tell(folded + stretch, end)
         position, folded = end, folded + stretch
         if stretch < chunk_events:
             break
     await session.execute(select(func.pg_advisory_xact_lock(LOG_LOCK)))
-    folded += await _fold(session, position, await _end(session), chunk_events)
+    async for count in _fold(session, position, await _end(session), chunk_events):
+        folded += count
 
     differences: list[Difference] = []
     difference_count = 0
     rows: dict[str, int] = {}
     for view in _VIEW_NAMES:
-        found = await _differences(session, view)
-        difference_count += len(found)
-        differences += found[: differences_max - len(differences)]
+        found, count = await _differences(session, view, most=max(0, differences_max - len(differences)))
+        difference_count += count
+        differences += found
         rows[view] = (await session.execute(text(f"select count(*) from {REBUILT}.{view}"))).scalar_one()  # noqa: S608
     if swap:
         for view in _VIEW_NAMES:
@@ -106,8 +121,8 @@ async def _end(session: Session) -> int:
     return (await session.execute(select(func.coalesce(func.max(RawEvent.seq), 0)))).scalar_one()
 
 
-async def _fold(session: Session, after: int, until: int, chunk_events: int) -> int:
-    """Apply the events of the log with numbers in (after, until]; answers how many there were."""
+async def _fold(session: Session, after: int, until: int, chunk_events: int) -> AsyncIterator[int]:
+    """Apply the events of the log with numbers in (after, until]; says after each chunk how many it had."""
     columns = (
         RawEvent.seq,
         RawEvent.topic,
@@ -117,16 +132,14 @@ async def _fold(session: Session, after: int, until: int, chunk_events: int) -> 
         RawEvent.occurred_at,
         RawEvent.data,
     )
-    folded = 0
     while after < until:
         chunk = select(*columns).where(RawEvent.seq > after, RawEvent.seq <= until).order_by(RawEvent.seq)
         rows = (await session.execute(chunk.limit(chunk_events))).all()
         if not rows:
             break
         await apply(session, changes_of(_facts(rows)), schema=REBUILT)
-        folded += len(rows)
         after = rows[-1].seq
-    return folded
+        yield len(rows)
 
 
 def _facts(rows: Sequence[Any]) -> list[_LoggedFact]:
@@ -137,14 +150,22 @@ def _facts(rows: Sequence[Any]) -> list[_LoggedFact]:
     ]
 
 
-async def _differences(session: Session, view: str) -> list[Difference]:
+async def _differences(session: Session, view: str, *, most: int) -> tuple[list[Difference], int]:
+    """The first differences in the order of the view's key, and how many there are."""
     keys = next(model for model in VIEWS if model.__tablename__ == view).__table__.primary_key
     join = ", ".join(column.name for column in keys)
+    differing = (
+        f"from {LIVE}.{view} as live full join {REBUILT}.{view} as rebuilt using ({join})"
+        " where live is distinct from rebuilt"
+    )
+    count = (await session.execute(text(f"select count(*) {differing}"))).scalar_one()
+    if not count or not most:
+        return [], count
     found = await session.execute(
         text(
-            "select to_jsonb(live) as live, to_jsonb(rebuilt) as rebuilt"  # noqa: S608  names of our own tables
-            f" from {LIVE}.{view} as live full join {REBUILT}.{view} as rebuilt using ({join})"
-            f" where live is distinct from rebuilt order by {join}"
-        )
+            "select to_jsonb(live) as live, to_jsonb(rebuilt) as rebuilt"
+            f" {differing} order by {join} limit :most"
+        ),
+        {"most": most},
     )
-    return [Difference(view, row.live, row.rebuilt) for row in found]
+    return [Difference(view, row.live, row.rebuilt) for row in found], count

@@ -157,6 +157,26 @@ class TestRebuild:
         assert found["tasks"].live is None
         assert found["task_days"].rebuilt is None
 
+    async def test_tells_how_far_it_is_and_bounds_what_it_shows(self, analytics: Service) -> None:
+        """Progress after each chunk; of many differences the first ones, and the count of all."""
+        history = facts.a_history(6)
+        await hear(analytics, *history)
+        async with analytics.transaction() as session:
+            await session.execute(text("update task_days set fees_cents = fees_cents + 1"))
+        told: list[int] = []
+        async with analytics.transaction() as session:
+            rebuilt = await rebuild_views(
+                session,
+                swap=False,
+                differences_max=3,
+                chunk_events=10,
+                tell=lambda folded, _end: told.append(folded),
+            )
+        assert told[:2] == [10, 20]
+        assert told[-1] <= len(history) == rebuilt.events
+        assert len(rebuilt.differences) == 3
+        assert rebuilt.difference_count == await analytics.scalar("select count(*) from task_days") > 3
+
     async def test_swap_puts_the_rebuilt_views_in_place(self, analytics: Service, views: ReadViews) -> None:
         """After a swap the views are what the log says, and the next events are added to them."""
         history = facts.a_history(4)
