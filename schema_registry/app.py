@@ -8,7 +8,7 @@ import structlog
 from fastapi import FastAPI
 
 from schema_registry import api, commands, pages
-from schema_registry.api.answers import ConfluentErrors, on_registry_error
+from schema_registry.api.answers import REFUSALS, ConfluentErrors, RegistryAnswer, on_registry_error
 from schema_registry.api.context_paths import ContextPaths
 from schema_registry.api.kept_answers import Changes, KeptAnswers
 from schema_registry.api.rights import Credentials, Reader
@@ -26,8 +26,9 @@ log = structlog.get_logger()
 def web(settings: ServiceSettings) -> FastAPI:
     """Make the ASGI application."""
     gate = ServiceRouter(dependencies=[Reader])
-    for router in (pages.router, *api.routers):
-        gate.include_router(router)
+    gate.include_router(pages.router)
+    for router in api.routers:
+        gate.include_router(router, responses=REFUSALS, default_response_class=RegistryAnswer)
     app = create_app(
         settings,
         title="aTES schema registry",

@@ -1,5 +1,6 @@
 """How the protocol speaks: media types, bodies in and out, errors of exactly two fields."""
 
+import json
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Annotated, Any, TypeVar
@@ -8,7 +9,8 @@ import orjson
 from fastapi import Depends, Query, Request
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from schema_registry import queries
@@ -103,6 +105,8 @@ class ConfluentErrors:
                 return
             body += message.get("body", b"")
             if not message.get("more_body", False):
+                if start["status"] == HTTPStatus.METHOD_NOT_ALLOWED:
+                    start = {**start, "headers": _allowing(start["headers"], scope)}
                 await _send_translated(start, body, send)
 
         await self._app(scope, receive, translated)
@@ -112,6 +116,18 @@ def _is_problem(message: Message) -> bool:
     return any(
         name.lower() == b"content-type" and value.startswith(PROBLEM) for name, value in message["headers"]
     )
+
+
+def _allowing(headers: list[tuple[bytes, bytes]], scope: Scope) -> list[tuple[bytes, bytes]]:
+    """All methods of the path; the framework names only those of the first route that has it."""
+    routes: list[BaseRoute] = scope["app"].routes
+    methods = [
+        method
+        for method in ("DELETE", "GET", "POST", "PUT")
+        if any(route.matches({**scope, "method": method})[0] is Match.FULL for route in routes)
+    ]
+    others = [(name, value) for name, value in headers if name.lower() != b"allow"]
+    return [*others, (b"allow", ", ".join(methods).encode())]
 
 
 _OWN_WORDS = {
@@ -166,6 +182,36 @@ class CandidatePayload(BaseModel):
     rule_set: Block | None = Field(default=None, alias="ruleSet")
     id: int | None = Field(default=None, ge=-1, le=VERSION_MAX)
     version: int | None = Field(default=None, ge=-1, le=VERSION_MAX)
+
+
+def described(kind: type[BaseModel]) -> dict[str, Any]:
+    """What a route says of its body in its description, since it reads the body itself."""
+    schema = kind.model_json_schema()
+    parts = schema.pop("$defs", {})
+    # A description of many routes has no place for the parts of one of them.
+    text = json.dumps(schema)
+    for name, part in parts.items():
+        text = text.replace(json.dumps({"$ref": f"#/$defs/{name}"}), json.dumps(part))
+    content = {media: {"schema": json.loads(text)} for media in MEDIA_TYPES}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+class RegistryAnswer(JSONResponse):
+    """For descriptions: answers have the first of our media types unless another is asked for."""
+
+    media_type = MEDIA_TYPES[0]
+
+
+class Refusal(BaseModel):
+    """Every refusal, on every path."""
+
+    error_code: int
+    message: str
+
+
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    status: {"model": Refusal} for status in (400, 401, 403, 404, 405, 406, 409, 413, 415, 422, 503)
+}
 
 
 async def candidate(request: Request) -> Candidate:

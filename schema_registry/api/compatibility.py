@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import Query, Request, Response
 
 from schema_registry import queries
-from schema_registry.api.answers import Sent, SubjectName, flag, kept
+from schema_registry.api.answers import CandidatePayload, Sent, SubjectName, described, flag, kept
 from schema_registry.domain.registered import version_number
 from service_kit.web import Reading, ServiceRouter
 
@@ -14,7 +14,9 @@ router = ServiceRouter(tags=["compatibility"])
 Flag = Annotated[str | None, Query()]
 
 
-@router.post("/compatibility/subjects/{subject:path}/versions/{version}")
+@router.post(
+    "/compatibility/subjects/{subject:path}/versions/{version}", openapi_extra=described(CandidatePayload)
+)
 async def with_version(
     request: Request,
     session: Reading,
@@ -31,7 +33,7 @@ async def with_version(
     return kept(request, _verdict(reasons, verbose=flag(verbose)))
 
 
-@router.post("/compatibility/subjects/{subject:path}/versions")
+@router.post("/compatibility/subjects/{subject:path}/versions", openapi_extra=described(CandidatePayload))
 async def with_all_versions(
     request: Request,
     session: Reading,

@@ -5,11 +5,11 @@ from urllib.parse import parse_qsl, urlencode
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from schema_registry.api.answers import refusal
-from schema_registry.domain.contexts import context_name, invalid_name, name_in
+from schema_registry.domain.contexts import context_name, name_in
 from schema_registry.domain.errors import RegistryError
 
 PREFIX = "/contexts/"
-ENOUGH_PARTS = 2
+NOT_FOUND = 404
 
 
 class ContextPaths:
@@ -21,10 +21,11 @@ class ContextPaths:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
+            if not scope["path"].isprintable():
+                # No name is like that; a line break at the end would even pass for the end of the path.
+                await refusal(NOT_FOUND, "HTTP 404 Not Found", NOT_FOUND)(scope, receive, send)
+                return
             try:
-                # A line break at the end would pass for the end of the path.
-                if not scope["path"].isprintable():
-                    raise invalid_name(scope["path"])
                 self._rewrite(scope)
             except RegistryError as error:
                 await refusal(error.code, error.message, error.status)(scope, receive, send)

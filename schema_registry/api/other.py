@@ -53,10 +53,18 @@ async def deployment(request: Request) -> Response:
     return answer(request, {"attributes": []})
 
 
-@router.api_route("/associations{path:path}", methods=["GET", "POST", "PUT", "DELETE"])
 async def associations(path: str) -> Response:
     """There are none: clients then name the subject after the topic, as they always did."""
     raise RegistryError(Code.ASSOCIATION_NOT_FOUND, f"No association found for {path.strip('/:')}")
+
+
+for _method in ("GET", "POST", "PUT", "DELETE"):
+    router.add_api_route(
+        "/associations{path:path}",
+        associations,
+        methods=[_method],
+        operation_id=f"associations_{_method.lower()}",
+    )
 
 
 @router.post("/subjects/{subject:path}/versions/{version}/tags")

@@ -6,7 +6,7 @@ from fastapi import Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from schema_registry import commands, queries
-from schema_registry.api.answers import Block, Place, answer, flag, read_body, storable
+from schema_registry.api.answers import Block, Place, answer, described, flag, read_body, storable
 from schema_registry.api.rights import Writer
 from schema_registry.domain.contexts import subject_name
 from schema_registry.domain.errors import Code, RegistryError
@@ -47,7 +47,7 @@ async def global_configuration(request: Request, session: Reading) -> Response:
     return answer(request, await queries.configuration(session, EVERYTHING, default_to_global=False))
 
 
-@router.put("/config")
+@router.put("/config", openapi_extra=described(ConfigPayload))
 async def configure_globally(request: Request, session: Writing, _writer: Writer) -> Response:
     return await _configure(request, session, EVERYTHING)
 
@@ -64,7 +64,7 @@ async def configuration(
     return answer(request, await queries.configuration(session, subject, default_to_global=flag(default)))
 
 
-@router.put("/config/{subject:path}")
+@router.put("/config/{subject:path}", openapi_extra=described(ConfigPayload))
 async def configure(request: Request, session: Writing, _writer: Writer, subject: Place) -> Response:
     return await _configure(request, session, subject)
 
@@ -82,7 +82,7 @@ async def global_mode(request: Request, session: Reading) -> Response:
     return answer(request, {"mode": found.value})
 
 
-@router.put("/mode")
+@router.put("/mode", openapi_extra=described(ModePayload))
 async def set_global_mode(
     request: Request, session: Writing, _writer: Writer, force: Flag = None
 ) -> Response:
@@ -105,7 +105,7 @@ async def mode(
     return answer(request, {"mode": found.value})
 
 
-@router.put("/mode/{subject:path}")
+@router.put("/mode/{subject:path}", openapi_extra=described(ModePayload))
 async def set_mode(
     request: Request, session: Writing, _writer: Writer, subject: Place, force: Flag = None
 ) -> Response:

@@ -8,7 +8,17 @@ from typing import Annotated, Any
 from fastapi import Query, Request, Response
 
 from schema_registry import commands, queries
-from schema_registry.api.answers import Part, Sent, SubjectName, answer, flag, kept, raw
+from schema_registry.api.answers import (
+    CandidatePayload,
+    Part,
+    Sent,
+    SubjectName,
+    answer,
+    described,
+    flag,
+    kept,
+    raw,
+)
 from schema_registry.api.rights import Writer, note_change, writer_only
 from schema_registry.domain.contexts import EVERY
 from schema_registry.domain.registered import Registered, version_number
@@ -76,7 +86,7 @@ async def versions(
     return kept(request, found)
 
 
-@router.post("/subjects/{subject:path}/versions")
+@router.post("/subjects/{subject:path}/versions", openapi_extra=described(CandidatePayload))
 async def register(
     request: Request,
     session: Writing,
@@ -113,7 +123,7 @@ async def latest_with_metadata(
     return kept(request, found.as_json())
 
 
-@router.post("/subjects/{subject:path}")
+@router.post("/subjects/{subject:path}", openapi_extra=described(CandidatePayload))
 async def lookup(
     request: Request,
     session: Reading,

@@ -122,6 +122,33 @@ class TestRefusals:
         """Unknown routes and methods, too, answer error_code and message and nothing else."""
         assert await anybody.refused(method, path) == (status, code)
 
+    @pytest.mark.parametrize(
+        ("path", "methods"),
+        [
+            ("/config", "DELETE, GET, PUT"),
+            ("/", "GET, POST"),
+            ("/schemas/types", "GET"),
+            ("/mode/x", "DELETE, GET, PUT"),
+        ],
+    )
+    async def test_methods_that_are_allowed(self, anybody: Asked, path: str, methods: str) -> None:
+        """Another method is told all that there are."""
+        answer = await anybody.client.request("PATCH", path)
+        assert answer.status_code == 405
+        assert answer.headers["allow"] == methods
+
+    def test_every_route_is_described(self, web: Web) -> None:
+        """Media types, refusals and bodies of each operation stand in its description."""
+        paths = web.app.openapi()["paths"]
+        for path, operations in paths.items():
+            for method, operation in operations.items():
+                assert {"401", "404", "422"} <= operation["responses"].keys(), (method, path)
+                success = operation["responses"]["200"]["content"]
+                assert list(success) == [V1], (method, path)
+        body = paths["/subjects/{subject}/versions"]["post"]["requestBody"]
+        assert "schemaType" in body["content"][V1]["schema"]["properties"]
+        assert "$defs" not in json.dumps(body)
+
     async def test_a_media_type_we_cannot_answer(self, anybody: Asked) -> None:
         """406, in the same shape."""
         assert await anybody.refused("GET", "/subjects", headers={"Accept": "image/png"}) == (406, 406)
