@@ -24,6 +24,7 @@ CHECKS = {
 def run_tests(arguments: Sequence[str], console: Console) -> int:
     """All checks and tests, or with `arguments` only pytest with these. Answers the exit code."""
     environment = {**os.environ, "ATES_CHROMIUM": ensure_chromium(console)}
+    ensure_prometheus(console)
     if arguments:
         return _run(["pytest", *arguments], environment)
     failed = []
@@ -55,6 +56,22 @@ def _run(module: Sequence[str], environment: dict[str, str]) -> int:
     return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
 
 
+def ensure_prometheus(console: Console) -> None:
+    """Bring Prometheus and promtool, which check the alert rules; without them these tests are skipped."""
+    if shutil.which("promtool") or os.geteuid() != 0 or not shutil.which("apt-get"):
+        return
+    console.print("Installing Prometheus for the tests of the alert rules: apt-get install prometheus")
+    _install_package("prometheus")
+
+
+def _install_package(name: str) -> None:
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    told = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    subprocess.run(["apt-get", "update"], check=False, **quiet)  # type: ignore[call-overload]
+    command = ["apt-get", "install", "--yes", "--no-install-recommends", name]
+    subprocess.run(command, check=False, env=told, **quiet)  # type: ignore[call-overload]
+
+
 def ensure_chromium(console: Console) -> str:
     """Path of a Chromium: the system's, else the distribution's package, else empty for Playwright's own."""
     found = _system_browser()
@@ -62,11 +79,7 @@ def ensure_chromium(console: Console) -> str:
         return found
     if os.geteuid() == 0 and shutil.which("apt-get"):
         console.print("Installing Chromium for the browser tests: apt-get install chromium")
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        told = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        subprocess.run(["apt-get", "update"], check=False, **quiet)  # type: ignore[call-overload]
-        command = ["apt-get", "install", "--yes", "--no-install-recommends", "chromium"]
-        subprocess.run(command, check=False, env=told, **quiet)  # type: ignore[call-overload]
+        _install_package("chromium")
         found = _system_browser()
         if found:
             return found
