@@ -32,6 +32,7 @@ from service_kit.text import message as _
 
 REGISTRY_ANSWERS_WITHIN_S = 20
 LOCAL_CLIENT = "local-command-line"
+CONSOLE = "ates token"
 LOCAL_SCOPE = "openid profile email"
 
 
@@ -166,7 +167,7 @@ def token(
             chosen = found if every else [await _account(session, login)]
             tokens = {}
             for account in chosen:
-                begun = await begin_session(session, settings, account, said=False)
+                begun = await begin_session(session, settings, account, program=CONSOLE, said=False)
                 person = begun.sign_on.subject(account)
                 tokens[account.login] = mint_access_token(provider, person, LOCAL_CLIENT, LOCAL_SCOPE)
         typer.echo(json.dumps(tokens) if every else tokens[chosen[0].login])
