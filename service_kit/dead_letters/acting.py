@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, insert, literal, null, select, update
+from sqlalchemy import Text, cast, func, insert, literal, null, select, update
 
 from service_kit import outbox
 from service_kit.context import context
@@ -24,6 +24,13 @@ RATE_MAX = 1000
 NOTE_MAX = 500
 
 _letters = dead_letters.c
+SENDABLE = (
+    func.coalesce(func.octet_length(func.coalesce(_letters.sent_value, _letters.value)), 0)
+    + func.coalesce(func.octet_length(_letters.key), 0)
+    + func.octet_length(cast(func.coalesce(_letters.sent_headers, _letters.headers), Text))
+    <= places.SENT_BYTES_MAX
+)
+"""What is larger keeps waiting when many are sent again."""
 
 
 class NotWaiting(Conflict):
@@ -34,6 +41,10 @@ class NotWaiting(Conflict):
 
 class NotDiscarded(Conflict):
     code = "dead_letter_not_discarded"
+
+
+class TooLargeToSend(Conflict):
+    code = "dead_letter_too_large"
 
 
 class NothingToDo(Conflict):
@@ -70,7 +81,8 @@ class Repair:
 async def redrive_one(session: Session, letter_id: UUID, by: Actor, repair: Repair | None = None) -> None:
     """Send the letter to its consumer again, as it came or repaired.
 
-    Raises `DeadLetterUnknown`, or `NotWaiting` for one that is on its way, was handled or was discarded.
+    Raises `DeadLetterUnknown`, `NotWaiting` for one that is on its way, was handled or was discarded, and
+    `TooLargeToSend` for one that only just fitted the broker without our headers.
     """
     row = await _locked(session, letter_id)
     if row["state"] != "waiting":
@@ -84,6 +96,8 @@ async def redrive_one(session: Session, letter_id: UUID, by: Actor, repair: Repa
             "type_name": repair.headers.get("ce_type"),
         }
         row = {**row, **changes}
+    if _size(row) > places.SENT_BYTES_MAX:
+        raise TooLargeToSend(_("It is too large to be sent again; repair it to be shorter."))
     await session.execute(update(dead_letters).where(_letters.id == letter_id).values(changes))
     await send(session, [row])
     acted = {"letter_id": letter_id, "action": "redrive" if repair is None else "repair", **_who(by)}
@@ -130,7 +144,7 @@ async def redrive_many(session: Session, wanted: Wanted, by: Actor, rate_per_s: 
     await session.execute(insert(dead_letter_redrives).values(**asked, rate_per_s=rate_per_s))
     queued = (
         update(dead_letters)
-        .where(wanted.condition(), _letters.state == "waiting")
+        .where(wanted.condition(), _letters.state == "waiting", SENDABLE)
         .values(state="queued", redrive_id=redrive_id, sent_at=None)
     )
     total = await _with_a_line_each(session, queued, by, "queue", redrive_id=redrive_id)
@@ -210,6 +224,12 @@ async def restore_one(session: Session, letter_id: UUID, by: Actor) -> None:
     if row["state"] != "discarded":
         raise NotDiscarded(_("Only a discarded letter can be put back."))
     await restore(session, Wanted(search=str(letter_id)), by)
+
+
+def _size(row: Mapping[str, Any]) -> int:
+    value = row["value"] if row["sent_value"] is None else row["sent_value"]
+    headers = row["headers"] if row["sent_headers"] is None else row["sent_headers"]
+    return len(value or b"") + len(row["key"] or b"") + sum(len(n) + len(v) for n, v in headers.items())
 
 
 async def _locked(session: Session, letter_id: UUID) -> Mapping[str, Any]:

@@ -69,13 +69,20 @@ async def put_aside(session: Session, record: Undeliverable, *, reason: str, det
         places.REASON: reason,
         places.DETAIL: detail[:500],
     }
+    value = record.value or b""
+    # A letter that comes back keeps the place where it stood first.
+    told = {**record.headers, **origin} if letter_id is None else {**origin, **record.headers}
+    if (
+        len(value) + len(record.key or b"") + sum(len(n) + len(v) for n, v in told.items())
+        > places.SENT_BYTES_MAX
+    ):
+        value, told = b"", {**origin, places.SHORTENED: "the whole of it is in the table"}
     await outbox.publish_raw(
         session,
         topic=places.dead_letter_topic(context(session).settings.name),
         key=_storable((record.key or b"").decode(errors="replace")),
-        value=record.value or b"",
-        # A letter that comes back keeps the place where it stood first.
-        headers={**record.headers, **origin} if letter_id is None else {**origin, **record.headers},
+        value=value,
+        headers=told,
         occurred_at=datetime.now(UTC),
     )
     DEAD_LETTERS.labels(reason).inc()

@@ -10,7 +10,10 @@ PARTITION = "dl_partition"
 OFFSET = "dl_offset"
 REASON = "dl_reason"
 DETAIL = "dl_detail"
-OURS = frozenset({LETTER, TOPIC, PARTITION, OFFSET, REASON, DETAIL})
+SHORTENED = "dl_shortened"
+SENT_BYTES_MAX = 900_000
+"""A larger record might not fit the broker's limit of a megabyte, and the relay would stand still at it."""
+OURS = frozenset({LETTER, TOPIC, PARTITION, OFFSET, REASON, DETAIL, SHORTENED})
 """Headers that we add; the event's own stand beside them."""
 
 

@@ -17,6 +17,7 @@ from service_kit.dead_letters.acting import (
     NotWaiting,
     RedriveOver,
     Repair,
+    TooLargeToSend,
     discard,
     discard_one,
     redrive_many,
@@ -160,6 +161,21 @@ class TestKeeping:
             await redrive_one(session, letter_id, ADMIN)
         found = await shown(sample, letter_id)
         assert (found.value, found.line.standing) == (b"\0", "redriven")
+
+    async def test_one_that_hardly_fits_the_broker_stops_no_relay(self, sample: Service) -> None:
+        """With our headers it would be refused, and everything behind it in the outbox would wait for ever."""
+        (letter_id,) = await aside(sample, record(1, value=b"x" * 1_000_000))
+        (told,) = await sample.said()
+        assert (told["data"], told["headers"]["dl_offset"]) == (b"", "1")
+        for send_again in (
+            lambda session: redrive_one(session, letter_id, ADMIN),
+            lambda session: redrive_many(session, EVERYTHING, ADMIN),
+        ):
+            with pytest.raises((TooLargeToSend, NothingToDo)):
+                async with sample.transaction() as session:
+                    await send_again(session)
+        found = await shown(sample, letter_id)
+        assert (len(found.value), found.line.standing) == (1_000_000, "waiting")
 
 
 class TestOneLetter:
