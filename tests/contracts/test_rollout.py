@@ -42,7 +42,8 @@ class Reader:
         assert isinstance(context, Context)
         return BatchConsumer(self.service.settings, self.service.database, context.schemas, router)
 
-    async def _act(self, _session: Session, event: Received[TaskCreatedV1 | TaskCreatedV2]) -> None:
+    async def _act(self, _session: Session, event: Received[Event]) -> None:
+        assert isinstance(event.data, TaskCreatedV1 | TaskCreatedV2)
         self.acted[event.data.task_id] += 1
 
     def counted(self, tasks: Counter[UUID]) -> Counter[UUID]:
