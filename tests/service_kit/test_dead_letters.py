@@ -163,7 +163,7 @@ class TestKeeping:
         assert (found.value, found.line.standing) == (b"\0", "redriven")
 
     async def test_one_that_hardly_fits_the_broker_stops_no_relay(self, sample: Service) -> None:
-        """With our headers the broker would refuse it, and all behind it in the outbox would wait for ever."""
+        """With our headers the broker would refuse it, and all behind it in the outbox would wait."""
         (letter_id,) = await aside(sample, record(1, value=b"x" * 1_000_000))
         (told,) = await sample.said()
         assert (told["data"], told["headers"]["dl_offset"]) == (b"", "1")
