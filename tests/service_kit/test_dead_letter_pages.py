@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from billing.app import web as billing_web
+from billing.settings import BillingSettings
 from service_kit.context import Context
 from service_kit.dead_letters import Undeliverable, put_aside
 from service_kit.dead_letters.explaining import explain
@@ -30,6 +31,7 @@ API = "/api/v1/dead-letters"
 
 @pytest.fixture
 async def web(billing: Service) -> AsyncIterator[Web]:
+    assert isinstance(billing.settings, BillingSettings)
     async with web_process(billing, billing_web(billing.settings)) as running:
         yield running
 
