@@ -26,7 +26,7 @@ async def accounts(
         statement = statement.where(Account.login > after[0])
     if role is not None:
         statement = statement.where(Account.role == role.value)
-    if words := search.strip():
+    if words := search.replace("\x00", "").strip():
         statement = statement.where(
             or_(
                 Account.login.icontains(words, autoescape=True),
