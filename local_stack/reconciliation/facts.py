@@ -39,6 +39,8 @@ select (data->>'taskId')::uuid as task_id, case name when 'TaskAssigned' then 'f
 from raw_events where topic = 'tracker.tasks' and name in ('TaskAssigned', 'TaskCompleted')
 order by 1, case name when 'TaskAssigned' then 'fee' else 'reward' end collate "C", 3
 """
+KNOWN_PRICES = "select id as task_id, fee_cents, reward_cents from tasks order by id"
+PRICES = "select task_id, fee_cents, reward_cents from task_prices order by task_id"
 ENTRIES = """
 select e.id, e.kind, e.task_id, p.account_id, p.amount_cents, p.balance_after_cents, e.business_date, e.late
 from journal_entries e
@@ -135,6 +137,28 @@ async def work_in_analytics(tracker: Snapshot, analytics: Snapshot) -> Differenc
                 f"{name} was by {pair.left[0]['account_id']}, heard as by {pair.right[0]['account_id']}"
             )
             yield Difference("tracker and analytics", "other_account", sentence, **place)
+
+
+async def prices_in_the_tracker(tracker: Snapshot, billing: Snapshot) -> Differences:
+    pairs = side_by_side(tracker.rows(KNOWN_PRICES), billing.rows(PRICES), by("task_id"))
+    async for pair in pairs:
+        yield 1
+        (task_id,) = pair.key
+        for what, sentence in _price_problems(pair):
+            yield Difference(
+                "tracker and billing", what, f"task {task_id} {sentence}", task_id=text_of(task_id)
+            )
+
+
+def _price_problems(pair: Pair) -> list[tuple[str, str]]:
+    if not pair.right:
+        return [("unpriced_task", "has no price in billing")]
+    if not pair.left:
+        return [("surplus_price", "has a price in billing and is unknown to the tracker")]
+    return [
+        ("other_price", f"has {name} {shown} in the tracker and {priced} in billing")
+        for name, shown, priced in unequal(pair.left[0], pair.right[0], "fee_cents", "reward_cents")
+    ]
 
 
 async def entries_in_analytics(billing: Snapshot, analytics: Snapshot) -> Differences:

@@ -93,6 +93,12 @@ PLANTED = {
         "update ledger_accounts set balance_cents = balance_cents + 1",
         {"account_balance_cents"},
     ),
+    "a price that people see": ("tracker", "update tasks set fee_cents = 1", {"other_price"}),
+    "a task that billing never priced": (
+        "billing",
+        "delete from task_prices where task_id = 'FIRST'",
+        {"unpriced_task"},
+    ),
     "a letter": ("billing", "delete from letters", {"missing_letter"}),
 }
 NAMED = {"FIRST": TASKS[0], "WORKER": WORKERS[0], "OTHER": WORKERS[1]}
@@ -143,6 +149,7 @@ async def books(make_service: Callable[..., Service]) -> Books:
             next_night(found.billing)
             await close_all(found.billing)
     await _analytics_heard(found.analytics, await _said(found.billing))
+    await _tracker_knows_prices(found)
     return found
 
 
@@ -158,6 +165,24 @@ async def _tracker_did(tracker: Service, facts: list[Received[TaskFact]]) -> Non
                     " values ($1, $2, $3, $4, $5, $5, $6)",
                     *(fact.event_id, fact.data.task_id, kind, fact.data.cycle, fact.data.user_guid),
                     fact.occurred_at,
+                )
+    finally:
+        await connection.close()
+
+
+async def _tracker_knows_prices(books: Books) -> None:
+    """The tracker's tasks, with the prices it heard of."""
+    connection = await asyncpg.connect(books.tracker.addresses.superuser)
+    try:
+        await connection.execute("set session_replication_role = replica")
+        for row in await books.billing.said():
+            if row["name"] == "TaskPriced":
+                await connection.execute(
+                    "insert into tasks (id, title, description, status, assignee_id, cycle, assigned_at,"
+                    " created_by, created_at, version, fee_cents, reward_cents)"
+                    " values ($1, 'Task', '', 'open', $2, 1, $3, $2, $3, 1, $4, $5)",
+                    *(UUID(row["data"]["taskId"]), WORKERS[0], row["occurred_at"]),
+                    *(row["data"]["feeCents"], row["data"]["rewardCents"]),
                 )
     finally:
         await connection.close()
@@ -222,6 +247,8 @@ async def test_news_on_its_way_is_no_difference(books: Books) -> None:
 
     async def arrive() -> None:
         await hear(books.billing, created(fact.data.task_id), fact)
+        await books.plant("tracker", "delete from tasks")
+        await _tracker_knows_prices(books)
         await _analytics_heard(books.analytics, [fact, *(await _said(books.billing))])
 
     def begin(_: str) -> None:
