@@ -169,7 +169,7 @@ class Storm:
             process.kill()
         moved = await self._execute(
             self._superuser(service),
-            "with moved as (update relay_cursors set position = greatest(0, position - $1) returning 1)"
+            "with moved as (update relay_slots set position = greatest(0, position - $1) returning 1)"
             " select count(*) from moved",
             _REPEATED_EVENTS,
         )
