@@ -245,7 +245,7 @@ async def _acts(session: ReadSession, letter_id: UUID) -> list[Act]:
         .where(acts.letter_id == letter_id)
         .order_by(acts.id)
     )
-    return [Act(*row.tuple()) for row in await session.execute(query)]
+    return [Act(**row) for row in (await session.execute(query)).mappings()]
 
 
 async def redrive(session: ReadSession, redrive_id: UUID) -> Redrive:
