@@ -49,7 +49,10 @@ class TooManyDeadLetters(Exception):
 
 
 class BrokerReplaced(Exception):
-    """The broker is another cluster than the one our positions belong to."""
+    """The broker is another cluster than the one our positions belong to: only a new start cures that.
+
+    A new process declares its topics, has no positions, and reads from the start what the relays send again.
+    """
 
 
 @dataclass
@@ -115,15 +118,6 @@ class BatchConsumer:
         """When a batch was last committed, or the topics were last seen to be empty."""
 
     async def run(self) -> None:
-        while True:
-            try:
-                await self._consume()
-            except BrokerReplaced:
-                # What it holds is read from the start; the inbox knows what has acted already.
-                log.warning("broker_is_another_cluster", topics=sorted(self._router.topics))
-
-    async def _consume(self) -> None:
-        self._uncommitted.clear()
         broker = Cluster(self._settings)
         consumer = AIOKafkaConsumer(
             *sorted(self._router.topics),
@@ -139,9 +133,11 @@ class BatchConsumer:
             fetch_max_wait_ms=250,
             metadata_max_age_ms=10_000,
         )
-        await consumer.start()
         try:
             await broker.start()
+            # Also here: the broker may have been set up anew since the process declared its topics.
+            await broker.declare(self._router.topics)
+            await consumer.start()
             watch = _ClusterWatch(broker, await broker.id())
             self._consumer = consumer
             log.info("consumer_started", topics=sorted(self._router.topics))
@@ -174,6 +170,9 @@ class BatchConsumer:
     def lag(self) -> int | None:
         """Events in our partitions that were not handled yet; None before the broker has told."""
         if self._consumer is None:
+            return None
+        if not all(self._consumer.partitions_for_topic(topic) for topic in self._router.topics):
+            # A broker that was set up anew has no topics yet; to have read nothing is not to have read all.
             return None
         total = self._in_hand
         for partition in self._consumer.assignment():

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -50,6 +51,7 @@ from service_kit.settings import ServiceSettings
 log = structlog.get_logger()
 
 PROBE_S = 10.0
+ORDERLY_END_S = 20.0
 STUCK_S = 120.0
 """Without progress for so long the process ends itself, and is started again."""
 
@@ -227,6 +229,10 @@ def _hosting(worker: _Worker) -> type[Service]:
             worker.failed = True
             # Offsets and cursors are in the broker and the database: a new process goes on from there.
             os.kill(os.getpid(), signal.SIGTERM)
+            # An orderly end may wait for a broker that does not answer as expected; this one does not.
+            hard_end = threading.Timer(ORDERLY_END_S, os._exit, (1,))
+            hard_end.daemon = True
+            hard_end.start()
 
     class Hosting(Service):
         async def on_start(self) -> None:
