@@ -1,5 +1,6 @@
 """`test`: every check and test of the project, as CI runs them; and the browser they need."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -11,6 +12,10 @@ from rich.console import Console
 from local_stack.home import ROOT
 from local_stack.troubles import Trouble
 
+_SOME_FAILED = 1
+"""Exit code of pytest."""
+
+_FEW = 5
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 CHECKS = {
@@ -38,7 +43,28 @@ def run_tests(arguments: Sequence[str], console: Console) -> int:
     sys.stdout.flush()
     # Last, so that its summary is the last line.
     tests = _run(["pytest", "-n", "2", "--cov", "--cov-report=term:skip-covered"], environment)
+    if tests == _SOME_FAILED:
+        tests = _once_more(environment, console)
     return tests or (1 if failed else 0)
+
+
+def _once_more(environment: dict[str, str], console: Console) -> int:
+    """Run a few failed tests again, one at a time: what fails only on a crowded machine is told apart.
+
+    They are named, so that nobody takes them for sound; many failures are no accident and stay failures.
+    """
+    file = ROOT / ".pytest_cache" / "v" / "cache" / "lastfailed"
+    names = list(json.loads(file.read_text())) if file.exists() else []
+    if not 0 < len(names) <= _FEW:
+        return _SOME_FAILED
+    console.rule("failed tests once more, alone", align="left")
+    for name in names:
+        console.print(f"[yellow]failed the first time: {name}[/]", highlight=False)
+    sys.stdout.flush()
+    enough = _run(["coverage", "report", "--skip-covered", "--format=total"], environment)
+    return enough or _run(
+        ["pytest", "-n", "0", "--last-failed", "--last-failed-no-failures=none"], environment
+    )
 
 
 def _run_check(module: str, options: Sequence[str], environment: dict[str, str]) -> int:
