@@ -84,9 +84,9 @@ class Relay:
             delay_s = min(delay_s * 2, LONGEST_DELAY_S)
 
     async def _own_and_send(self) -> None:
-        cluster, sender = Cluster(self.settings), Sender(self.settings)
         async with self._connected() as reading, self._connected() as keeping:
             await reading.add_listener(CHANNEL, self._ring)
+            cluster, sender = Cluster(self.settings), Sender(self.settings)
             try:
                 await cluster.start()
                 await cluster.declare(self._topics)
