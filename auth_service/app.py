@@ -19,10 +19,13 @@ from auth_service.commands.passwords import Passwords
 from auth_service.events import SAYS
 from auth_service.pages import (
     accounts,
+    applications,
     audit,
     authorizing,
     devices,
     home,
+    joining,
+    passwords,
     people,
     profile,
     security,
@@ -92,7 +95,7 @@ async def stand_up(app: FastAPI, runtime: Runtime) -> AsyncIterator[None]:
     settings = own_settings(runtime.settings)
     secret_key = settings.secret_key.get_secret_value()
     app.state.keys = keys = Keys(secret_key)
-    app.state.passwords = passwords = Passwords()
+    app.state.passwords = pool = Passwords()
     app.state.clients = KnownClients()
     app.state.client_guesses = protocol.ClientGuesses()
     runtime.authenticate = sign_on.authenticate
@@ -101,7 +104,7 @@ async def stand_up(app: FastAPI, runtime: Runtime) -> AsyncIterator[None]:
     async with runtime.database.transaction() as session:
         await ensure_keys(session, secret_key)
         await upsert_clients(session, settings)
-    first_admin = asyncio.create_task(_ensure_first_admin(runtime, settings, passwords))
+    first_admin = asyncio.create_task(_ensure_first_admin(runtime, settings, pool))
 
     async def somebody_can_sign_in() -> str | None:
         if not first_admin.done():
@@ -115,14 +118,14 @@ async def stand_up(app: FastAPI, runtime: Runtime) -> AsyncIterator[None]:
     finally:
         first_admin.cancel()
         await asyncio.gather(first_admin, return_exceptions=True)
-        passwords.close()
+        pool.close()
 
 
-async def _ensure_first_admin(runtime: Runtime, settings: AuthSettings, passwords: Passwords) -> None:
+async def _ensure_first_admin(runtime: Runtime, settings: AuthSettings, pool: Passwords) -> None:
     login, password = settings.first_admin_login, settings.first_admin_password
     if login is None or password is None:
         return
-    password_hash = await passwords.make(password.get_secret_value())
+    password_hash = await pool.make(password.get_secret_value())
     while True:
         try:
             async with runtime.database.transaction() as session:
@@ -159,12 +162,15 @@ def web(
             authorizing.router,
             sign_in.router,
             sign_out.router,
+            passwords.router,
+            joining.router,
             people.router,
             home.router,
             profile.router,
             security.router,
             devices.router,
             accounts.router,
+            applications.router,
             audit.router,
         ],
         says=SAYS,

@@ -4,7 +4,17 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, DateTime, ForeignKey, LargeBinary, MetaData, Text, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    MetaData,
+    Text,
+    text,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -240,6 +250,59 @@ class RecoveryCode(Base):
     account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id"), primary_key=True)
     code_digest: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
     used_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+
+class PasswordLink(Base):
+    """A link in a letter by which somebody sets a password; good once."""
+
+    __tablename__ = "password_links"
+
+    token_digest: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id"), index=True)
+    purpose: Mapped[str] = mapped_column(Text)
+    expires_at: Mapped[Moment] = mapped_column(DateTime(timezone=True), index=True)
+    used_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+
+class Letter(Base):
+    """A letter that the worker has to write. Gone when it is written; its link is made only then."""
+
+    __tablename__ = "letters"
+
+    id: Mapped[Id]
+    kind: Mapped[str] = mapped_column(Text)
+    sealed: Mapped[bytes] = mapped_column(LargeBinary)
+    """To whom and what: personal, so sealed like the signing keys."""
+
+    locale: Mapped[str] = mapped_column(Text)
+    """Language of the page that asked for it; a person's own choice goes before."""
+
+    created_at: Mapped[Moment]
+
+
+class Application(Base):
+    """Somebody asks for an account. Forgotten some weeks after the decision."""
+
+    __tablename__ = "applications"
+    __table_args__ = (
+        Index("uq_applications_waiting", "email", unique=True, postgresql_where="decided_at is null"),
+        Index("ix_applications_decided_at", "decided_at"),
+    )
+
+    id: Mapped[Id]
+    name: Mapped[str] = mapped_column(Text)
+    login: Mapped[str] = mapped_column(Text)
+    """The one they would like to have."""
+
+    email: Mapped[str] = mapped_column(Text)
+    about: Mapped[str] = mapped_column(Text)
+    locale: Mapped[str] = mapped_column(Text)
+    asked_at: Mapped[Moment]
+    decided_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    decided_by: Mapped[UUID | None]
+    reason: Mapped[str | None] = mapped_column(Text)
+    account_id: Mapped[UUID | None] = mapped_column(ForeignKey("accounts.id"))
+    """Whose account it became; absent while it waits and when it was declined."""
 
 
 class LogoutNotice(Base):

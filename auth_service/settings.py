@@ -1,5 +1,6 @@
 """What auth_service is told by its environment, beside what every service is told."""
 
+from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
@@ -69,6 +70,15 @@ class AuthSettings(ServiceSettings):
     attempts_per_account: int = Field(default=10, ge=1)
     attempts_per_address: int = Field(default=200, ge=1)
     """Failed sign-ins before a wait begins, which doubles with each further one."""
+
+    letters_folder: Path
+    """Where letters to people are written, one `.eml` file each, for a mail system to pick up."""
+
+    letters_from: str = Field(default="accounts@exchange.invalid", pattern=r"^[^@\s<>,;]+@[A-Za-z0-9.-]+$")
+    """Sender of these letters."""
+
+    registration: bool = False
+    """Whether strangers may ask for an account; an administrator decides about each."""
 
     @property
     def audiences(self) -> list[str]:

@@ -1,14 +1,15 @@
-"""Composition of the worker process: the relay of the facts, sign-out notices, upkeep."""
+"""Composition of the worker process: the relay of the facts, sign-out notices, letters, upkeep."""
 
 import httpx2
 import structlog
 
-from auth_service.commands import keys, logout, sessions, sign_in
+from auth_service.commands import applications, keys, letters, links, logout, sessions, sign_in
 from auth_service.events import SAYS
 from auth_service.queries.keys import read_key_ring
 from auth_service.settings import AuthSettings
 from service_kit.settings import ServiceSettings
 from service_kit.streaming import Every, WorkerContext, run_worker
+from service_kit.text import add_catalogues
 
 log = structlog.get_logger()
 
@@ -49,6 +50,20 @@ def work(settings: ServiceSettings, *, metrics_port: int, host: str) -> None:
         async with context.database.transaction() as session:
             await sessions.forget_ended(session)
             await sign_in.forget_old_guesses(session)
+            await links.forget_old_links(session)
+            await applications.forget_old_applications(session)
 
-    timetable = [Every(5, tell_clients, sessions.NOTICES_CHANNEL), Every(HOUR_S, upkeep)]
+    async def write_letters(context: WorkerContext) -> None:
+        async with context.database.transaction() as session:
+            written = await letters.write_letters(session)
+        if written:
+            log.info("letters_written", count=written)
+
+    # Letters speak the languages of the pages.
+    add_catalogues("auth_service")
+    timetable = [
+        Every(5, tell_clients, sessions.NOTICES_CHANNEL),
+        Every(5, write_letters, letters.LETTERS_CHANNEL),
+        Every(HOUR_S, upkeep),
+    ]
     run_worker(settings, metrics_port=metrics_port, host=host, says=SAYS, timetable=timetable)

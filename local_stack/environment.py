@@ -54,6 +54,9 @@ def environment(service: Service, home: Home, layout: Layout, credentials: Crede
             "AUTH_CLIENTS": json.dumps(_clients(layout, credentials)),
             "AUTH_FIRST_ADMIN_LOGIN": "admin",
             "AUTH_FIRST_ADMIN_PASSWORD": credentials.demo_password,
+            # Apart from the letters about pay, which somebody counts.
+            "AUTH_LETTERS_FOLDER": str(home.letters / "accounts"),
+            "AUTH_REGISTRATION": "true",
         }
     if service is BILLING:
         told |= {

@@ -28,6 +28,10 @@ class Place:
     also_in: frozenset[str] = frozenset()
     """Services that have the same page of their own; on their pages it is theirs that is meant."""
 
+    entrance: str | None = None
+    """The path that leads there from another service, where the page itself is open to everybody and would
+    not know who comes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Link:
@@ -54,8 +58,15 @@ PLACES = (
     Place(_("Money"), "billing", "/", "money"),
     Place(_("Days"), "billing", "/days", "days", frozenset({Role.ACCOUNTANT, Role.ADMIN})),
     Place(_("Analytics"), "analytics", "/", "chart", frozenset({Role.ADMIN})),
-    Place(_("Accounts"), "auth", "/accounts", "people", frozenset({Role.ADMIN})),
-    Place(_("Events"), "registry", "/", "events"),
+    Place(
+        _("Accounts"),
+        "auth",
+        "/accounts",
+        "people",
+        frozenset({Role.ADMIN}),
+        also=("/applications", "/audit", "/clients", "/keys", "/sign-ins"),
+    ),
+    Place(_("Events"), "registry", "/", "events", entrance="/login"),
     Place(
         _("Dead letters"),
         "billing",
@@ -117,6 +128,7 @@ def _holds(place: str, path: str) -> bool:
 def _short(public_urls: Mapping[str, str], service: str, place: Place) -> str:
     """A path is enough where the target lies on the same origin."""
     target, own = urlsplit(public_urls[place.service]), urlsplit(public_urls[service])
-    path = target.path.rstrip("/") + place.path
+    entrance = place.entrance if place.entrance and place.service != service else place.path
+    path = target.path.rstrip("/") + entrance
     same_origin = (target.scheme, target.netloc) == (own.scheme, own.netloc)
     return path if same_origin else f"{target.scheme}://{target.netloc}{path}"

@@ -7,6 +7,8 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
 from auth_service.commands.audit import record
+from auth_service.commands.letters import Kind, queue_letter
+from auth_service.commands.links import forget_links
 from auth_service.commands.sessions import end_sessions_of
 from auth_service.domain.accounts import (
     AccountNotFound,
@@ -20,6 +22,7 @@ from auth_service.domain.accounts import (
     clean_name,
     clean_time_zone,
 )
+from auth_service.domain.links import NoAddress
 from auth_service.events import AccountBlocked, AccountCreated, AccountRoleChanged, AccountUpdated
 from auth_service.models import Account
 from service_kit.context import clock
@@ -130,6 +133,8 @@ async def change_password(
     account.password_hash = password_hash
     account.version += 1
     record(session, "password_changed", actor_id=actor_id, account_id=account_id)
+    await forget_links(session, account_id)
+    await queue_letter(session, "password_changed", {"account": str(account_id)})
     await end_sessions_of(session, account_id, reason="password changed", except_session=kept_session)
 
 
@@ -144,6 +149,16 @@ async def sign_out_account(session: Session, actor_id: UUID, account_id: UUID) -
         account_id=account_id,
         details={"reason": "ended by an administrator"},
     )
+
+
+async def send_password_link(session: Session, actor_id: UUID, account_id: UUID) -> None:
+    """Have a letter sent by which the person chooses a password. Raises `NoAddress`."""
+    account = await _locked(session, account_id)
+    if account.email is None:
+        raise NoAddress(_("Without an e-mail address nobody gets a letter."))
+    kind: Kind = "invite" if account.password_hash is None else "reset"
+    await queue_letter(session, kind, {"account": str(account_id)})
+    record(session, "password_link_sent", actor_id=actor_id, account_id=account_id, details={"kind": kind})
 
 
 async def _change_profile(

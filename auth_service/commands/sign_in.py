@@ -22,7 +22,9 @@ from auth_service.domain.sign_in import (
     address_key,
     caller_key,
     device_key,
+    letter_key,
     second_factor_key,
+    stranger_key,
 )
 from auth_service.domain.tokens import digest
 from auth_service.models import Account, GuessCounter, TotpFactor
@@ -35,6 +37,8 @@ SECOND_GUESSES = 5
 
 
 USER_CODE_GUESSES = 20
+LETTERS_AT_ONCE = 3
+"""Letters about one account within an hour before the next one has to wait."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +137,17 @@ def note_failed_sign_in(session: Session, account_id: UUID | None, *, address: s
 async def admit_user_code(session: Session, account_id: UUID) -> bool:
     """Count one code of a device that somebody types; False when the person has to wait."""
     return await _count(session, device_key(account_id), WaitRule(USER_CODE_GUESSES))
+
+
+async def admit_stranger(session: Session, settings: AuthSettings, address: str) -> bool:
+    """Count one form of somebody who is nobody yet; False when the address has to wait."""
+    return await _count(session, stranger_key(address), WaitRule(min(settings.attempts_per_address, 20)))
+
+
+async def admit_letter(session: Session, settings: AuthSettings, name: str, address: str) -> bool:
+    """Count one letter that a stranger has sent to an account; False when there were too many lately."""
+    by_address = await admit_stranger(session, settings, address)
+    return await _count(session, letter_key(name), WaitRule(LETTERS_AT_ONCE)) and by_address
 
 
 async def note_bad_credential(session: Session, settings: AuthSettings, address: str) -> None:

@@ -12,7 +12,7 @@ from service_kit.text import message as _
 EMPLOYEES = frozenset(Role) - {Role.CLIENT}
 
 LOGIN = re.compile(r"[a-z0-9](?:[a-z0-9._@+-]{0,62}[a-z0-9])?")
-EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,190}\.[^@\s.]{1,63}")
+EMAIL = re.compile(r"""[^@\s,;:<>()"\\\[\]]{1,64}@[^@\s,;:<>()"\\\[\]]{1,190}\.[^@\s.,;:<>()"\\\[\]]{1,63}""")
 NAME_LENGTH_MAX = 120
 PASSWORD_LENGTH_MIN = 10
 PASSWORD_LENGTH_MAX = 256
@@ -64,7 +64,8 @@ def clean_email(value: str | None) -> str | None:
     email = (value or "").strip().lower()
     if not email:
         return None
-    if not EMAIL.fullmatch(email):
+    # Nothing invisible, nothing that means something in the head of a letter.
+    if not EMAIL.fullmatch(email) or not email.isprintable():
         raise MalformedAccount(_("This is not an e-mail address."))
     return email
 

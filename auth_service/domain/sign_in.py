@@ -42,6 +42,16 @@ def device_key(account_id: UUID) -> bytes:
     return _key("device", str(account_id))
 
 
+def letter_key(name: str) -> bytes:
+    """Letters that strangers have sent to one account: its letter box is not theirs to fill."""
+    return _key("letter", name)
+
+
+def stranger_key(address: str) -> bytes:
+    """Forms that one network address fills in without being anybody yet."""
+    return _key("stranger", address)
+
+
 def caller_key(address: str) -> bytes:
     """Programs and gateways that show tokens and cookies which do not hold."""
     return _key("caller", address)

@@ -9,13 +9,16 @@ from auth_service.commands.accounts import (
     AccountChanges,
     change_account,
     create_account,
+    send_password_link,
     sign_out_account,
 )
 from auth_service.commands.factors import remove_factors
 from auth_service.domain.accounts import check_new_password, clean_login
+from auth_service.domain.links import NoAddress
 from auth_service.pages.sign_on import OwnSettings, PasswordsDep
 from auth_service.queries.accounts import account as read_account
 from auth_service.queries.accounts import accounts as read_accounts
+from auth_service.queries.applications import applications_waiting
 from auth_service.queries.factors import factors_of
 from auth_service.queries.sessions import open_sessions
 from service_kit.errors import ServiceError
@@ -49,11 +52,13 @@ async def accounts(
         session, limit=paging.limit, after=paging.after(str), search=search, role=chosen
     )
     page = paging.page(rows, lambda row: (row.login,))
+    asking = await applications_waiting(session)
     return render(
         request,
         "auth/accounts.html",
         {
             "page": page,
+            "asking": asking,
             "search": search,
             "role": chosen,
             "role_choices": [("", _("All")), *ROLE_CHOICES],
@@ -80,9 +85,20 @@ async def save_new_account(
     role: Annotated[Role, Form()] = Role.WORKER,
     locale: Field = "",
     password: Field = "",
+    *,
+    invite: Annotated[bool, Form()] = False,
 ) -> Response:
-    entered = {"login": login, "name": name, "email": email, "role": role, "locale": locale}
+    entered: dict[str, str | bool] = {
+        "login": login,
+        "name": name,
+        "email": email,
+        "role": role,
+        "locale": locale,
+        "invite": invite,
+    }
     try:
+        if invite and not email.strip():
+            raise NoAddress(_("Without an e-mail address nobody gets a letter."))
         password_hash = None
         if password:
             check_new_password(password, clean_login(login))
@@ -98,11 +114,14 @@ async def save_new_account(
             time_zone=settings.business_time_zone,
             password_hash=password_hash,
         )
+        if invite:
+            await send_password_link(session, admin.guid, account.id)
     except ServiceError as error:
         if error.status >= 500:  # noqa: PLR2004  what is not the admin's to mend is shown as what it is
             raise
         return _new_form(request, entered, error=error.detail, status=error.status)
-    return toast(redirect(request, f"/accounts/{account.id}"), _("The account is created."))
+    told = _("The account is created; a letter is on its way.") if invite else _("The account is created.")
+    return toast(redirect(request, f"/accounts/{account.id}"), told)
 
 
 @router.get("/accounts/{account_id}")
@@ -155,6 +174,12 @@ async def end_sessions(request: Request, session: Writing, admin: Admin, account
     return toast(redirect(request, f"/accounts/{account_id}"), _("All sessions are ended."))
 
 
+@router.post("/accounts/{account_id}/password-link")
+async def send_link(request: Request, session: Writing, admin: Admin, account_id: UUID) -> Response:
+    await send_password_link(session, admin.guid, account_id)
+    return toast(redirect(request, f"/accounts/{account_id}"), _("A letter with a link is on its way."))
+
+
 @router.post("/accounts/{account_id}/factors/remove")
 async def reset_factors(request: Request, session: Writing, admin: Admin, account_id: UUID) -> Response:
     """For somebody who has lost the phone and the recovery codes."""
@@ -163,9 +188,9 @@ async def reset_factors(request: Request, session: Writing, admin: Admin, accoun
 
 
 def _new_form(
-    request: Request, entered: dict[str, str], *, error: str | None = None, status: int = 200
+    request: Request, entered: dict[str, str | bool], *, error: str | None = None, status: int = 200
 ) -> Response:
-    empty = {"login": "", "name": "", "email": "", "role": Role.WORKER, "locale": ""}
+    empty = {"login": "", "name": "", "email": "", "role": Role.WORKER, "locale": "", "invite": False}
     return render(
         request,
         "auth/account_new.html",

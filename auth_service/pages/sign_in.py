@@ -59,7 +59,7 @@ async def sign_in_page(
     target = safe_next(settings, next_path)
     if person is not None and not again:
         return RedirectResponse(target, SEE_OTHER)
-    return _form(request, login=login, next_path=target)
+    return _form(request, settings, login=login, next_path=target)
 
 
 @router.post("/sign-in")
@@ -105,7 +105,7 @@ async def take_sign_in(
                 address=seat.address,
                 reason=_reason(account, admitted=admitted),
             )
-        return _form(request, login=login, next_path=target, error=NOT_SIGNED_IN, status=401)
+        return _form(request, settings, login=login, next_path=target, error=NOT_SIGNED_IN, status=401)
     if isinstance(done, SecondFactorNeeded):
         response = RedirectResponse(f"{settings.public_path}/sign-in/code", SEE_OTHER)
         set_half(response, settings, orjson.dumps([str(done.account_id), done.fingerprint, target]).decode())
@@ -186,11 +186,17 @@ def _reason(account: Account | None, *, admitted: bool) -> str:
 
 
 def _form(
-    request: Request, *, login: str, next_path: str, error: str | None = None, status: int = 200
+    request: Request,
+    settings: OwnSettings,
+    *,
+    login: str,
+    next_path: str,
+    error: str | None = None,
+    status: int = 200,
 ) -> Response:
     return render(
         request,
         "auth/sign_in.html",
-        {"login": login, "next_path": next_path, "error": error},
+        {"login": login, "next_path": next_path, "error": error, "joining": settings.registration},
         status=status,
     )

@@ -20,6 +20,7 @@ COOKIE = "ates-auth"
 SECRET_LENGTH_MAX = 100
 NEXT_LENGTH_MAX = 8000
 HALF_LASTS_S = 300
+LINK_LASTS_S = 1800
 RECENT_S = 600
 
 
@@ -113,6 +114,29 @@ def half_of(request: Request, settings: AuthSettings) -> str | None:
 def drop_half(response: Response, settings: AuthSettings) -> None:
     response.delete_cookie(
         f"{_cookie_name(settings)}-half", path="/", secure=settings.secure, httponly=True, samesite="lax"
+    )
+
+
+def set_link(response: Response, settings: AuthSettings, token: str) -> None:
+    """Keep the secret of a letter's link while the person chooses a password."""
+    response.set_cookie(
+        f"{_cookie_name(settings)}-link",
+        token[:SECRET_LENGTH_MAX],
+        max_age=LINK_LASTS_S,
+        path="/",
+        secure=settings.secure,
+        httponly=True,
+        samesite="lax",
+    )
+
+
+def link_of(request: Request, settings: AuthSettings) -> str:
+    return request.cookies.get(f"{_cookie_name(settings)}-link", "")
+
+
+def drop_link(response: Response, settings: AuthSettings) -> None:
+    response.delete_cookie(
+        f"{_cookie_name(settings)}-link", path="/", secure=settings.secure, httponly=True, samesite="lax"
     )
 
 

@@ -29,6 +29,7 @@ async def console(
         "AUTH_REGISTRY_URL": settings.registry_url,
         "AUTH_PUBLIC_URLS": json.dumps(settings.public_urls),
         "AUTH_SECRET_KEY": settings.secret_key.get_secret_value(),
+        "AUTH_LETTERS_FOLDER": str(settings.letters_folder),
     }
     return await asyncio.to_thread(
         subprocess.run,

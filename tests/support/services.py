@@ -100,4 +100,6 @@ class Service:
 def own_settings(package: str, folder: Path) -> dict[str, Any]:
     if package == "billing":
         return {"price_key": "a-key-for-prices-used-in-tests-only", "letters_folder": folder / "letters"}
+    if package == "auth_service":
+        return {"letters_folder": folder / "letters"}
     return {}
