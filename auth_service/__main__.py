@@ -1,24 +1,28 @@
-"""The command line: web, worker, migrate, create-account, set-role, block, rotate-keys, token."""
+"""The command line: web, worker, migrate, accounts, clients, keys, the audit log, local tokens."""
 
 import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import typer
 
 from auth_service.commands.accounts import AccountChanges, change_account, create_account
+from auth_service.commands.clients import create_client
 from auth_service.commands.keys import rotate_keys
 from auth_service.commands.oauth import Provider, mint_access_token
 from auth_service.commands.passwords import Passwords
 from auth_service.commands.sessions import begin_session
 from auth_service.domain.accounts import AccountNotFound, check_new_password, clean_login
+from auth_service.domain.audit import ACTS
+from auth_service.domain.clients import GRANTS, SCOPES, ClientForm
 from auth_service.events import SAYS
 from auth_service.models import Account
 from auth_service.queries.accounts import account_by_login, all_accounts
+from auth_service.queries.audit import audit_entries
 from auth_service.queries.keys import read_key_ring
 from auth_service.settings import AuthSettings
 from service_kit.clock import SystemClock
@@ -130,6 +134,66 @@ def block(
 ) -> None:
     """Block an account: all its sessions end at once."""
     run(lambda console: _change(console, login, AccountChanges(blocked=not lift)))
+
+
+@commands.command("create-client")
+def create_client_command(
+    client_id: Annotated[str, typer.Argument(help="Letters a-z, digits and dashes.")],
+    name: Annotated[str, typer.Option(help="What people read; the id when absent.")] = "",
+    redirect_uri: Annotated[
+        list[str] | None, typer.Option(help="Address to come back to; repeatable.")
+    ] = None,
+    grant: Annotated[list[str] | None, typer.Option(help=f"One of {', '.join(GRANTS)}; repeatable.")] = None,
+    scope: Annotated[list[str] | None, typer.Option(help=f"One of {', '.join(SCOPES)}; repeatable.")] = None,
+    *,
+    public: Annotated[bool, typer.Option("--public", help="It cannot keep a secret.")] = False,
+) -> None:
+    """Add an application; prints its secret, once."""
+    usual = ClientForm(name=name or client_id)
+    form = replace(
+        usual,
+        redirect_uris=tuple(redirect_uri or ()),
+        grant_types=tuple(grant or usual.grant_types),
+        scopes=tuple(scope or usual.scopes),
+    )
+
+    async def create(console: Console) -> None:
+        async with console.database.transaction() as session:
+            created = await create_client(
+                session, None, client_id=client_id, form=form, confidential=not public
+            )
+        typer.echo(created.secret or created.client_id)
+
+    run(create)
+
+
+@commands.command("audit")
+def audit_command(
+    login: Annotated[str, typer.Option(help="Only what this account did, or what was done to it.")] = "",
+    act: Annotated[str | None, typer.Option(help="Only this act, for instance sign_in_failed.")] = None,
+    limit: Annotated[int, typer.Option(help="How many lines.", min=1, max=10_000)] = 50,
+) -> None:
+    """Print the audit log, the latest first, one JSON object on each line."""
+    if act is not None and act not in ACTS:
+        typer.echo(f"There is no act {act}. There are: {', '.join(ACTS)}", err=True)
+        sys.exit(2)
+
+    async def show(console: Console) -> None:
+        async with console.database.reading() as session:
+            rows = await audit_entries(session, limit=limit, act=act, login=login)
+        for row in rows[:limit]:
+            told = {
+                "at": row.at.isoformat(),
+                "act": row.act,
+                "actor": row.actor_id,
+                "account": row.account_id,
+                "client": row.client_id,
+                "address": row.address,
+                "details": row.details,
+            }
+            typer.echo(json.dumps({name: value for name, value in told.items() if value}, default=str))
+
+    run(show)
 
 
 @commands.command("rotate-keys")

@@ -22,6 +22,7 @@ from auth_service.pages import (
     applications,
     audit,
     authorizing,
+    clients,
     devices,
     home,
     joining,
@@ -32,7 +33,9 @@ from auth_service.pages import (
     sign_in,
     sign_on,
     sign_out,
+    statistics,
 )
+from auth_service.pages import keys as keys_pages
 from auth_service.queries.keys import Keys
 from auth_service.queries.sessions import person_of_token
 from auth_service.settings import AuthSettings
@@ -172,6 +175,9 @@ def web(
             accounts.router,
             applications.router,
             audit.router,
+            clients.router,
+            keys_pages.router,
+            statistics.router,
         ],
         says=SAYS,
         setup=stand_up,

@@ -109,6 +109,13 @@ class OAuthClient(Base):
     grant_types: Mapped[list[str]] = mapped_column(ARRAY(Text))
     scopes: Mapped[list[str]] = mapped_column(ARRAY(Text))
     updated_at: Mapped[Moment]
+    origin: Mapped[str] = mapped_column(Text, server_default=text("'settings'"))
+    """`settings` for what AUTH_CLIENTS describes, `admin` for what an administrator keeps on a page."""
+
+    disabled: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
+    former_secret_digest: Mapped[bytes | None] = mapped_column(LargeBinary)
+    former_secret_until: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    """So long the secret before the present one is taken too: both sides need not change at one moment."""
 
 
 class AuthorizationCode(Base):

@@ -17,6 +17,8 @@ def _redirect_address(value: str) -> str:
         "localhost",
         "127.0.0.1",
     }
+    if not value.isprintable() or set(value) & set(" \\"):
+        raise ValueError(f"{value!r} has characters that no address has")
     if "#" in value or not host or not (scheme == "https" or (scheme == "http" and local)):
         raise ValueError(f"{value!r} is not https, not http on this machine, or has a fragment")
     return value

@@ -1,13 +1,45 @@
-"""OAuth clients of our own, kept as the setting AUTH_CLIENTS describes them."""
+"""OAuth clients: our own as the setting AUTH_CLIENTS describes them, others as administrators keep them."""
 
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
 
+from pydantic import TypeAdapter, ValidationError
+from sqlalchemy import update
 from sqlalchemy.dialects.postgresql import insert
 
-from auth_service.domain.tokens import digest
-from auth_service.models import OAuthClient
-from auth_service.settings import AuthSettings, ClientDefinition
+from auth_service.commands.audit import record
+from auth_service.domain.clients import (
+    ADDRESS_LENGTH_MAX,
+    ADDRESSES_MAX,
+    GRANTS,
+    SCOPES,
+    ClientForm,
+    ClientNotFound,
+    ClientTaken,
+    KeptInSettings,
+    MalformedClient,
+    clean_client_id,
+    clean_client_name,
+)
+from auth_service.domain.tokens import digest, new_secret
+from auth_service.models import OAuthClient, TokenFamily
+from auth_service.settings import AuthSettings, ClientDefinition, RedirectAddress
 from service_kit.database import Session
+from service_kit.text import message as _
+
+FORMER_SECRET_KEPT = timedelta(hours=1)
+"""So long a replaced secret is taken as well."""
+
+ADDRESS: TypeAdapter[str] = TypeAdapter(RedirectAddress)
+
+
+@dataclass(frozen=True)
+class CreatedClient:
+    client_id: str
+    secret: str | None
+    """Shown once, here: only its digest is kept. Absent for a client that cannot keep one."""
 
 
 async def upsert_clients(session: Session, settings: AuthSettings) -> None:
@@ -17,6 +49,124 @@ async def upsert_clients(session: Session, settings: AuthSettings) -> None:
         row = _row(client_id, definition, settings)
         statement = insert(OAuthClient).values(client_id=client_id, **row)
         await session.execute(statement.on_conflict_do_update(index_elements=["client_id"], set_=row))
+
+
+async def create_client(
+    session: Session, actor_id: UUID | None, *, client_id: str, form: ClientForm, confidential: bool
+) -> CreatedClient:
+    """Add an application. Raises `ClientTaken`, `MalformedClient`."""
+    cleaned = clean_client_id(client_id)
+    row = _row_of(form)
+    if not confidential and "client_credentials" in form.grant_types:
+        raise MalformedClient(_("Without a secret an application cannot act in its own name."))
+    secret = new_secret() if confidential else None
+    made = await session.scalar(
+        insert(OAuthClient)
+        .values(
+            client_id=cleaned,
+            secret_digest=None if secret is None else digest(secret),
+            origin="admin",
+            disabled=False,
+            **row,
+        )
+        .on_conflict_do_nothing()
+        .returning(OAuthClient.client_id)
+    )
+    if made is None:
+        raise ClientTaken(_("Another application has this id."))
+    record(session, "client_created", actor_id=actor_id, client_id=cleaned)
+    return CreatedClient(cleaned, secret)
+
+
+async def change_client(session: Session, actor_id: UUID | None, client_id: str, form: ClientForm) -> None:
+    """Change what is described; id and secret stay. Raises `MalformedClient`, `KeptInSettings`."""
+    client = await _kept_by_hand(session, client_id)
+    row = _row_of(form)
+    if client.secret_digest is None and "client_credentials" in form.grant_types:
+        raise MalformedClient(_("Without a secret an application cannot act in its own name."))
+    changed = sorted(
+        name for name, value in row.items() if name != "updated_at" and getattr(client, name) != value
+    )
+    for name, value in row.items():
+        setattr(client, name, value)
+    if changed:
+        record(session, "client_changed", actor_id=actor_id, client_id=client_id, details={"fields": changed})
+
+
+async def rotate_client_secret(session: Session, actor_id: UUID | None, client_id: str) -> CreatedClient:
+    """Make a new secret; the present one is taken for another hour. Raises `KeptInSettings`."""
+    client = await _kept_by_hand(session, client_id)
+    if client.secret_digest is None:
+        raise MalformedClient(_("This application has no secret."))
+    secret = new_secret()
+    client.former_secret_digest = client.secret_digest
+    client.former_secret_until = datetime.now(UTC) + FORMER_SECRET_KEPT
+    client.secret_digest = digest(secret)
+    record(session, "client_secret_rotated", actor_id=actor_id, client_id=client_id)
+    return CreatedClient(client_id, secret)
+
+
+async def switch_client(session: Session, actor_id: UUID | None, client_id: str, *, disabled: bool) -> None:
+    """Switch an application off, with every refresh token it holds, or on again. Raises `KeptInSettings`."""
+    client = await _kept_by_hand(session, client_id)
+    if client.disabled == disabled:
+        return
+    client.disabled = disabled
+    now = client.updated_at = datetime.now(UTC)
+    act = "client_disabled" if disabled else "client_enabled"
+    record(session, act, actor_id=actor_id, client_id=client_id)
+    if disabled:
+        await session.execute(
+            update(TokenFamily)
+            .where(TokenFamily.client_id == client_id, TokenFamily.revoked_at.is_(None))
+            .values(revoked_at=now, revoked_because="application switched off")
+        )
+
+
+def _row_of(form: ClientForm) -> dict[str, Any]:
+    if set(form.grant_types) - set(GRANTS) or not form.grant_types:
+        raise MalformedClient(_("Choose at least one thing that the application does."))
+    if set(form.scopes) - set(SCOPES):
+        raise MalformedClient(_("There is no such scope."))
+    if "authorization_code" in form.grant_types and not form.redirect_uris:
+        raise MalformedClient(_("To sign people in an application needs an address to come back to."))
+    logout = form.backchannel_logout_uri
+    return {
+        "name": clean_client_name(form.name),
+        "redirect_uris": _addresses(form.redirect_uris),
+        "post_logout_redirect_uris": _addresses(form.post_logout_redirect_uris),
+        "backchannel_logout_uri": _addresses((logout,))[0] if logout else None,
+        "grant_types": [grant for grant in GRANTS if grant in form.grant_types],
+        "scopes": [scope for scope in SCOPES if scope in form.scopes],
+        "updated_at": datetime.now(UTC),
+    }
+
+
+def _addresses(typed: tuple[str, ...]) -> list[str]:
+    if len(typed) > ADDRESSES_MAX:
+        raise MalformedClient(_("These are too many addresses."))
+    for address in typed:
+        try:
+            ADDRESS.validate_python(address)
+        except ValidationError as error:
+            raise MalformedClient(
+                _(
+                    "{address} is no address that fits: https, or http on this machine, without a #.",
+                    address=address[:ADDRESS_LENGTH_MAX],
+                )
+            ) from error
+        if len(address) > ADDRESS_LENGTH_MAX:
+            raise MalformedClient(_("An address is too long."))
+    return list(typed)
+
+
+async def _kept_by_hand(session: Session, client_id: str) -> OAuthClient:
+    found = await session.get(OAuthClient, client_id.replace("\x00", ""), with_for_update=True)
+    if found is None:
+        raise ClientNotFound(_("There is no such application."))
+    if found.origin != "admin":
+        raise KeptInSettings(_("This application stands in the setting AUTH_CLIENTS and is changed there."))
+    return found
 
 
 def _row(client_id: str, definition: ClientDefinition, settings: AuthSettings) -> dict[str, object]:
@@ -33,4 +183,8 @@ def _row(client_id: str, definition: ClientDefinition, settings: AuthSettings) -
         "grant_types": list(definition.grant_types),
         "scopes": list(definition.scopes),
         "updated_at": datetime.now(UTC),
+        "origin": "settings",
+        "disabled": False,
+        "former_secret_digest": None,
+        "former_secret_until": None,
     }

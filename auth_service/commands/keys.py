@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 from sqlalchemy import func, select, update
 
@@ -27,7 +28,9 @@ async def ensure_keys(session: Session, secret_key: str) -> None:
     await session.flush()
 
 
-async def rotate_keys(session: Session, secret_key: str, *, key_life_days: int | None = None) -> list[str]:
+async def rotate_keys(
+    session: Session, secret_key: str, *, key_life_days: int | None = None, actor_id: UUID | None = None
+) -> list[str]:
     """Let the waiting keys take over; with `key_life_days` only where the present one is that old.
 
     Answers the ids of the keys that will sign.
@@ -65,7 +68,8 @@ async def rotate_keys(session: Session, secret_key: str, *, key_life_days: int |
             .values(signs_until=turn)
         )
         session.add(_new_key(algorithm, secret_key, signs_from=None))
-        record(session, "keys_rotated", details={"algorithm": algorithm, "kid": waiting.kid})
+        details = {"algorithm": algorithm, "kid": waiting.kid}
+        record(session, "keys_rotated", actor_id=actor_id, details=details)
         changed.append(waiting.kid)
     await session.flush()
     return changed

@@ -27,5 +27,10 @@ ACTS = {
     "device_refused": _("Device sent away"),
     "code_replayed": _("Code replayed"),
     "refresh_token_reused": _("Refresh token reused"),
+    "client_created": _("Application added"),
+    "client_changed": _("Application changed"),
+    "client_secret_rotated": _("Secret of an application replaced"),
+    "client_disabled": _("Application switched off"),
+    "client_enabled": _("Application switched on"),
     "keys_rotated": _("Signing keys rotated"),
 }

@@ -1,7 +1,6 @@
 """How one's own account is guarded: authenticator app, recovery codes, the list of sessions."""
 
 from typing import Annotated
-from urllib.parse import urlencode
 from uuid import UUID
 
 import segno
@@ -19,7 +18,7 @@ from auth_service.commands.factors import (
 from auth_service.commands.sessions import end_own_session, end_sessions_of
 from auth_service.domain.factors import WrongCode, totp_address, typed_secret
 from auth_service.domain.tokens import Subject
-from auth_service.pages.sign_on import OwnSettings, SignedIn, drop_cookie, is_recent
+from auth_service.pages.sign_on import OwnSettings, SignedIn, drop_cookie, is_recent, sign_in_again
 from auth_service.queries.factors import factors_of, waiting_totp
 from auth_service.queries.sessions import open_sessions
 from auth_service.settings import AuthSettings
@@ -77,7 +76,7 @@ async def end_all(
 @router.post("/security/totp/begin")
 async def add_app(request: Request, session: Writing, person: SignedIn, settings: OwnSettings) -> Response:
     if not is_recent(person):
-        return _sign_in_again(settings, person)
+        return sign_in_again(settings, person, "/security")
     await begin_totp(session, settings.secret_key.get_secret_value(), person.guid)
     return redirect(request, "/security/totp")
 
@@ -96,7 +95,7 @@ async def confirm_app(
     code: Annotated[str, Form(max_length=FIELD_LENGTH_MAX)] = "",
 ) -> Response:
     if not is_recent(person):
-        return _sign_in_again(settings, person)
+        return sign_in_again(settings, person, "/security")
     try:
         codes = await confirm_totp(session, settings.secret_key.get_secret_value(), person.guid, code)
     except WrongCode as error:
@@ -107,7 +106,7 @@ async def confirm_app(
 @router.post("/security/totp/remove")
 async def remove_app(request: Request, session: Writing, person: SignedIn, settings: OwnSettings) -> Response:
     if not is_recent(person):
-        return _sign_in_again(settings, person)
+        return sign_in_again(settings, person, "/security")
     await remove_factors(session, person.guid, person.guid)
     return toast(redirect(request, "/security"), _("The authenticator app is removed."))
 
@@ -115,17 +114,10 @@ async def remove_app(request: Request, session: Writing, person: SignedIn, setti
 @router.post("/security/recovery-codes")
 async def new_codes(request: Request, session: Writing, person: SignedIn, settings: OwnSettings) -> Response:
     if not is_recent(person):
-        return _sign_in_again(settings, person)
+        return sign_in_again(settings, person, "/security")
     if not (await factors_of(session, person.guid)).totp:
         return redirect(request, "/security")
     return _codes_page(request, await renew_recovery_codes(session, person.guid))
-
-
-def _sign_in_again(settings: AuthSettings, person: Subject) -> Response:
-    """Factors are changed by somebody who has just signed in, not by whoever finds an open browser."""
-    query = urlencode({"next": f"{settings.public_path}/security", "login": person.login, "again": "1"})
-    response = RedirectResponse(f"{settings.public_path}/sign-in?{query}", SEE_OTHER)
-    return toast(response, _("Sign in once more before you change this."), kind="info")
 
 
 def _codes_page(request: Request, codes: list[str]) -> Response:

@@ -2,8 +2,10 @@
 
 import time
 from typing import Annotated
+from urllib.parse import urlencode
 
 from fastapi import Depends, Request, Response
+from fastapi.responses import RedirectResponse
 
 from auth_service.commands.passwords import Passwords
 from auth_service.domain.tokens import Subject
@@ -13,9 +15,11 @@ from auth_service.settings import AuthSettings
 from service_kit.errors import Unauthenticated
 from service_kit.identity import CurrentUser, visitor
 from service_kit.identity.sessions import Sealer
+from service_kit.pages import toast
 from service_kit.serving.runtime import runtime_of
 from service_kit.text import message as _
 
+SEE_OTHER = 303
 COOKIE = "ates-auth"
 SECRET_LENGTH_MAX = 100
 NEXT_LENGTH_MAX = 8000
@@ -147,6 +151,13 @@ def _sealer(settings: AuthSettings) -> Sealer:
 def is_recent(person: Subject) -> bool:
     """Whether this person has signed in within the last minutes, or only left the browser open."""
     return time.time() - person.authenticated_at < RECENT_S
+
+
+def sign_in_again(settings: AuthSettings, person: Subject, back: str) -> Response:
+    """Weighty things are done by somebody who has just signed in, not by whoever finds an open browser."""
+    query = urlencode({"next": settings.public_path + back, "login": person.login, "again": "1"})
+    response = RedirectResponse(f"{settings.public_path}/sign-in?{query}", SEE_OTHER)
+    return toast(response, _("Sign in once more before you change this."), kind="info")
 
 
 def safe_next(settings: AuthSettings, path: str | None) -> str:

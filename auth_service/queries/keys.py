@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from joserfc.jwk import import_key
@@ -39,6 +40,18 @@ class Keys:
 
     def _is_old(self) -> bool:
         return time.monotonic() - self._read_at > RING_LIFE_S
+
+
+async def published_keys(session: ReadSession) -> Sequence[SigningKey]:
+    """Every key that others may still meet, the newest of each kind first."""
+    horizon = datetime.now(UTC) - KEPT_AFTER_USE
+    return (
+        await session.scalars(
+            select(SigningKey)
+            .where(or_(SigningKey.signs_until.is_(None), SigningKey.signs_until > horizon))
+            .order_by(SigningKey.algorithm, SigningKey.created_at.desc())
+        )
+    ).all()
 
 
 async def read_key_ring(session: ReadSession, secret_key: str) -> KeyRing:

@@ -13,6 +13,7 @@ from auth_service.commands.oauth.exchange import (
 )
 from auth_service.commands.oauth.requests import OAuthAnswer, OAuthCall
 from auth_service.commands.oauth.server import KnownClients, Provider, mint_access_token
+from auth_service.commands.oauth.trying import Trial, try_client
 
 __all__ = [
     "Authorized",
@@ -22,10 +23,12 @@ __all__ = [
     "Provider",
     "Refused",
     "SignInNeeded",
+    "Trial",
     "authorize",
     "authorize_device",
     "exchange_token",
     "introspect_token",
     "mint_access_token",
     "revoke_token",
+    "try_client",
 ]

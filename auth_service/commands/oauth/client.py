@@ -2,6 +2,7 @@
 
 import hmac
 import re
+from datetime import UTC, datetime
 
 from authlib.oauth2.rfc6749 import ClientMixin
 
@@ -39,8 +40,13 @@ class ProviderClient(ClientMixin):
         }
 
     def check_client_secret(self, client_secret: str) -> bool:
+        shown = digest(client_secret)
         expected = self.row.secret_digest
-        return expected is not None and hmac.compare_digest(expected, digest(client_secret))
+        right = expected is not None and hmac.compare_digest(expected, shown)
+        former, until = self.row.former_secret_digest, self.row.former_secret_until
+        if former is None or until is None or until <= datetime.now(UTC):
+            return right
+        return hmac.compare_digest(former, shown) or right
 
     def check_endpoint_auth_method(self, method: str, endpoint: str) -> bool:
         del endpoint

@@ -34,6 +34,10 @@ class KnownClients:
     def __init__(self) -> None:
         self._rows: dict[str, tuple[float, OAuthClient]] = {}
 
+    def forget(self) -> None:
+        """Read again at the next use, after a change made by this very process."""
+        self._rows.clear()
+
     def find(self, session: SyncSession, client_id: str) -> OAuthClient | None:
         found = self._rows.get(client_id)
         if found is not None and time.monotonic() - found[0] < CLIENT_LIFE_S:
@@ -99,7 +103,7 @@ class ProviderServer(AuthorizationServer):
 
     def query_client(self, client_id: str) -> ProviderClient | None:
         row = self.provider.clients.find(self.session, client_id)
-        return None if row is None else ProviderClient(row)
+        return None if row is None or row.disabled else ProviderClient(row)
 
     def save_token(self, token: dict[str, Any], request: ProviderRequest) -> None:
         """Keep what is needed to recognise the refresh token; access tokens are known by their signature."""
