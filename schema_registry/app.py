@@ -27,7 +27,7 @@ def web(settings: ServiceSettings) -> FastAPI:
     """Make the ASGI application."""
     gate = ServiceRouter(dependencies=[Reader])
     gate.include_router(pages.router)
-    for router in api.routers:
+    for router in (pages.start, *api.routers):
         gate.include_router(router, responses=REFUSALS, default_response_class=RegistryAnswer)
     app = create_app(
         settings,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, false, func, select
 
 from schema_registry.domain import errors
 from schema_registry.domain.configuration import Configuration
@@ -57,6 +57,9 @@ class Listing:
 
 def _named(prefix: str) -> ColumnElement[bool]:
     """The subjects a listing asks for: those of every context, or those whose names begin like this."""
+    if not prefix.isprintable():
+        # No name is like that.
+        return false()
     begin = prefix_of(prefix)
     if begin is None:
         return SubjectVersion.context == DEFAULT

@@ -6,14 +6,15 @@ from http import HTTPStatus
 from typing import Annotated, Any, TypeVar
 
 import orjson
-from fastapi import Depends, Query, Request
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from fastapi import Depends, Path, Query, Request
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from schema_registry import queries
+from schema_registry.api.blocks import MetadataBlock, RuleSetBlock
 from schema_registry.domain.contexts import setting_name, subject_name
 from schema_registry.domain.documents import Reference
 from schema_registry.domain.errors import Code, RegistryError
@@ -42,7 +43,12 @@ PROBLEM = b"application/problem+json"
 
 def answer(request: Request, body: object, status: int = 200) -> Response:
     """JSON in the media type the client asked for."""
-    return Response(orjson.dumps(body), status, media_type=media_type(request))
+    try:
+        text: str | bytes = orjson.dumps(body)
+    except TypeError:
+        # Numbers beyond 64 bits, brought along from another registry.
+        text = json.dumps(body)
+    return Response(text, status, media_type=media_type(request))
 
 
 def kept(request: Request, body: object) -> Response:
@@ -149,21 +155,6 @@ async def _send_translated(start: Message, body: bytes, send: Send) -> None:
     await send({"type": "http.response.body", "body": shaped})
 
 
-def storable(block: dict[str, Any]) -> dict[str, Any]:
-    """Refuse what PostgreSQL's JSON cannot hold: zero characters and nesting without end."""
-    try:
-        text = orjson.dumps(block)
-    except TypeError:
-        raise ValueError("it is nested too deeply") from None
-    if b"\\u0000" in text:
-        raise ValueError("it has a zero character")
-    return block
-
-
-Block = Annotated[dict[str, Any], AfterValidator(storable)]
-"""An object of the protocol that is kept and given back as it is."""
-
-
 class ReferencePayload(BaseModel):
     name: str = Field(min_length=1, max_length=1000, pattern=r"^[^\x00]*$")
     subject: str = Field(min_length=1, max_length=255)
@@ -178,8 +169,8 @@ class CandidatePayload(BaseModel):
     schema_text: str = Field(alias="schema")
     schema_type: str | None = Field(default=None, alias="schemaType")
     references: list[ReferencePayload] | None = Field(default=None, max_length=100)
-    metadata: Block | None = None
-    rule_set: Block | None = Field(default=None, alias="ruleSet")
+    metadata: MetadataBlock | None = None
+    rule_set: RuleSetBlock | None = Field(default=None, alias="ruleSet")
     id: int | None = Field(default=None, ge=-1, le=VERSION_MAX)
     version: int | None = Field(default=None, ge=-1, le=VERSION_MAX)
 
@@ -275,6 +266,11 @@ def listing(
 
 
 SubjectName = Annotated[str, Depends(subject)]
+VersionName = Annotated[
+    str,
+    # For the description: what is no version is refused with a code of the protocol.
+    Path(json_schema_extra={"pattern": "^(latest|-1|[1-9][0-9]{0,8})$", "examples": ["latest"]}),
+]
 Place = Annotated[str, Depends(place)]
 Sent = Annotated[Candidate, Depends(candidate)]
 Part = Annotated[Listing, Depends(listing)]

@@ -5,7 +5,16 @@ from typing import Annotated, Any
 from fastapi import Query, Request, Response
 
 from schema_registry import queries
-from schema_registry.api.answers import CandidatePayload, Sent, SubjectName, described, flag, kept
+from schema_registry.api.answers import (
+    CandidatePayload,
+    Sent,
+    SubjectName,
+    VersionName,
+    described,
+    flag,
+    kept,
+)
+from schema_registry.api.names import SUBJECT
 from schema_registry.domain.registered import version_number
 from service_kit.web import Reading, ServiceRouter
 
@@ -15,13 +24,13 @@ Flag = Annotated[str | None, Query()]
 
 
 @router.post(
-    "/compatibility/subjects/{subject:path}/versions/{version}", openapi_extra=described(CandidatePayload)
+    "/compatibility/subjects/" + SUBJECT + "/versions/{version}", openapi_extra=described(CandidatePayload)
 )
 async def with_version(
     request: Request,
     session: Reading,
     subject: SubjectName,
-    version: str,
+    version: VersionName,
     sent: Sent,
     normalize: Flag = None,
     verbose: Flag = None,
@@ -33,7 +42,7 @@ async def with_version(
     return kept(request, _verdict(reasons, verbose=flag(verbose)))
 
 
-@router.post("/compatibility/subjects/{subject:path}/versions", openapi_extra=described(CandidatePayload))
+@router.post("/compatibility/subjects/" + SUBJECT + "/versions", openapi_extra=described(CandidatePayload))
 async def with_all_versions(
     request: Request,
     session: Reading,

@@ -5,6 +5,7 @@ from urllib.parse import parse_qsl, urlencode
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from schema_registry.api.answers import refusal
+from schema_registry.api.names import kept_apart
 from schema_registry.domain.contexts import context_name, name_in
 from schema_registry.domain.errors import RegistryError
 
@@ -13,7 +14,7 @@ NOT_FOUND = 404
 
 
 class ContextPaths:
-    """Brings such a path to the form that names the context in the subject."""
+    """Brings a path to the form that the routes know: the context named in the subject."""
 
     def __init__(self, app: ASGIApp, public_path: str) -> None:
         self._app = app
@@ -25,6 +26,7 @@ class ContextPaths:
                 # No name is like that; a line break at the end would even pass for the end of the path.
                 await refusal(NOT_FOUND, "HTTP 404 Not Found", NOT_FOUND)(scope, receive, send)
                 return
+            scope["path"] = kept_apart(scope["path"], scope.get("raw_path"))
             try:
                 self._rewrite(scope)
             except RegistryError as error:

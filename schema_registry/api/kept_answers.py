@@ -102,7 +102,8 @@ class KeptAnswers:
                 return None
             if name in _VARYING:
                 varying.append(value)
-        return (method, path, scope["query_string"], *varying)
+        # As it was sent: an escaped slash belongs to a name, another one ends it.
+        return (method, scope.get("raw_path") or path, scope["query_string"], *varying)
 
     def _counting(self, scope: Scope, send: Send) -> Send:
         """Whoever was answered that something changed must find it changed, before we hear of it."""

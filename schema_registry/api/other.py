@@ -5,7 +5,8 @@ from typing import Annotated
 from fastapi import Query, Request, Response
 
 from schema_registry import commands, queries
-from schema_registry.api.answers import Part, answer, kept
+from schema_registry.api.answers import Part, VersionName, answer, kept
+from schema_registry.api.names import SUBJECT
 from schema_registry.api.rights import Writer
 from schema_registry.domain.contexts import context_name
 from schema_registry.domain.errors import Code, RegistryError
@@ -67,8 +68,8 @@ for _method in ("GET", "POST", "PUT", "DELETE"):
     )
 
 
-@router.post("/subjects/{subject:path}/versions/{version}/tags")
-async def tags(subject: str, version: str) -> Response:
+@router.post("/subjects/" + SUBJECT + "/versions/{version}/tags")
+async def tags(subject: str, version: VersionName) -> Response:
     """Tags inside of schemas would be changes of contracts that nobody reviewed."""
     raise RegistryError(
         Code.OPERATION_NOT_PERMITTED,

@@ -17,6 +17,7 @@ from fastapi import Depends, Request
 
 from schema_registry import commands
 from schema_registry.api.answers import CHANGED
+from schema_registry.api.names import with_slashes
 from schema_registry.settings import RegistrySettings
 from service_kit.errors import Forbidden, Unauthenticated, Unavailable
 from service_kit.identity import Role, visitor
@@ -50,8 +51,10 @@ async def writer(request: Request, session: Writing) -> str:
 
 
 async def note_change(request: Request, session: Writing, author: str, details: dict[str, Any]) -> None:
-    path = own_path(request)
-    await commands.note_change(session, author, request.method, path, dict(request.query_params) | details)
+    path = with_slashes(own_path(request))
+    # PostgreSQL's JSON has no place for zero characters, which some parameter of no meaning may bring.
+    query = {name.replace("\0", ""): value.replace("\0", "") for name, value in request.query_params.items()}
+    await commands.note_change(session, author, request.method, path, query | details)
     # This process hears of the change a moment after the answer; whoever made it may ask in that moment.
     setattr(request.state, CHANGED, True)
     log.info("registry_changed", method=request.method, path=path, account=author)

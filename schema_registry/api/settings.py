@@ -6,7 +6,9 @@ from fastapi import Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from schema_registry import commands, queries
-from schema_registry.api.answers import Block, Place, answer, described, flag, read_body, storable
+from schema_registry.api.answers import Place, answer, described, flag, read_body
+from schema_registry.api.blocks import MetadataBlock, RuleSetBlock, storable
+from schema_registry.api.names import SUBJECT
 from schema_registry.api.rights import Writer
 from schema_registry.domain.contexts import subject_name
 from schema_registry.domain.errors import Code, RegistryError
@@ -32,10 +34,10 @@ class ConfigPayload(BaseModel):
     compatibility_policy: str | None = Field(default=None, alias="compatibilityPolicy")
     compatibility_group: str | None = Field(default=None, alias="compatibilityGroup", max_length=255)
     alias: str | None = Field(default=None, max_length=255)
-    default_metadata: Block | None = Field(default=None, alias="defaultMetadata")
-    override_metadata: Block | None = Field(default=None, alias="overrideMetadata")
-    default_rule_set: Block | None = Field(default=None, alias="defaultRuleSet")
-    override_rule_set: Block | None = Field(default=None, alias="overrideRuleSet")
+    default_metadata: MetadataBlock | None = Field(default=None, alias="defaultMetadata")
+    override_metadata: MetadataBlock | None = Field(default=None, alias="overrideMetadata")
+    default_rule_set: RuleSetBlock | None = Field(default=None, alias="defaultRuleSet")
+    override_rule_set: RuleSetBlock | None = Field(default=None, alias="overrideRuleSet")
 
 
 class ModePayload(BaseModel):
@@ -57,19 +59,19 @@ async def forget_global_configuration(request: Request, session: Writing, _write
     return answer(request, await commands.forget_configuration(session, EVERYTHING))
 
 
-@router.get("/config/{subject:path}")
+@router.get("/config/" + SUBJECT)
 async def configuration(
     request: Request, session: Reading, subject: Place, default: DefaultToGlobal = None
 ) -> Response:
     return answer(request, await queries.configuration(session, subject, default_to_global=flag(default)))
 
 
-@router.put("/config/{subject:path}", openapi_extra=described(ConfigPayload))
+@router.put("/config/" + SUBJECT, openapi_extra=described(ConfigPayload))
 async def configure(request: Request, session: Writing, _writer: Writer, subject: Place) -> Response:
     return await _configure(request, session, subject)
 
 
-@router.delete("/config/{subject:path}")
+@router.delete("/config/" + SUBJECT)
 async def forget_configuration(
     request: Request, session: Writing, _writer: Writer, subject: Place
 ) -> Response:
@@ -97,7 +99,7 @@ async def forget_global_mode(
     return answer(request, {"mode": found.value})
 
 
-@router.get("/mode/{subject:path}")
+@router.get("/mode/" + SUBJECT)
 async def mode(
     request: Request, session: Reading, subject: Place, default: DefaultToGlobal = None
 ) -> Response:
@@ -105,14 +107,14 @@ async def mode(
     return answer(request, {"mode": found.value})
 
 
-@router.put("/mode/{subject:path}", openapi_extra=described(ModePayload))
+@router.put("/mode/" + SUBJECT, openapi_extra=described(ModePayload))
 async def set_mode(
     request: Request, session: Writing, _writer: Writer, subject: Place, force: Flag = None
 ) -> Response:
     return await _set_mode(request, session, subject, force=flag(force))
 
 
-@router.delete("/mode/{subject:path}")
+@router.delete("/mode/" + SUBJECT)
 async def forget_mode(
     request: Request, session: Writing, _writer: Writer, subject: Place, recursive: Flag = None
 ) -> Response:

@@ -1,7 +1,4 @@
-"""Subjects and their versions: listing, looking up, registering, deleting.
-
-A name may contain slashes, so the longer paths stand first.
-"""
+"""Subjects and their versions: listing, looking up, registering, deleting."""
 
 from typing import Annotated, Any
 
@@ -13,12 +10,14 @@ from schema_registry.api.answers import (
     Part,
     Sent,
     SubjectName,
+    VersionName,
     answer,
     described,
     flag,
     kept,
     raw,
 )
+from schema_registry.api.names import SUBJECT
 from schema_registry.api.rights import Writer, note_change, writer_only
 from schema_registry.domain.contexts import EVERY
 from schema_registry.domain.registered import Registered, version_number
@@ -27,7 +26,7 @@ from service_kit.web import Reading, ServiceRouter, Writing
 router = ServiceRouter(tags=["subjects"])
 
 Flag = Annotated[str | None, Query()]
-VERSION = "/subjects/{subject:path}/versions/{version}"
+VERSION = "/subjects/" + SUBJECT + "/versions/{version}"
 
 
 @router.get("/subjects")
@@ -42,20 +41,22 @@ async def subjects(
 
 @router.get(VERSION + "/schema")
 async def version_text(
-    request: Request, session: Reading, subject: SubjectName, version: str, deleted: Flag = None
+    request: Request, session: Reading, subject: SubjectName, version: VersionName, deleted: Flag = None
 ) -> Response:
     found = await queries.version(session, subject, version_number(version), deleted=flag(deleted))
     return raw(request, found.text)
 
 
 @router.get(VERSION + "/referencedby")
-async def referenced_by(request: Request, session: Reading, subject: SubjectName, version: str) -> Response:
+async def referenced_by(
+    request: Request, session: Reading, subject: SubjectName, version: VersionName
+) -> Response:
     return kept(request, await queries.referenced_by(session, subject, version_number(version)))
 
 
 @router.get(VERSION)
 async def version(
-    request: Request, session: Reading, subject: SubjectName, version: str, deleted: Flag = None
+    request: Request, session: Reading, subject: SubjectName, version: VersionName, deleted: Flag = None
 ) -> Response:
     found = await queries.version(session, subject, version_number(version), deleted=flag(deleted))
     return kept(request, found.as_json())
@@ -67,14 +68,14 @@ async def delete_version(
     session: Writing,
     _writer: Writer,
     subject: SubjectName,
-    version: str,
+    version: VersionName,
     permanent: Flag = None,
 ) -> Response:
     number = version_number(version)
     return answer(request, await commands.delete_version(session, subject, number, permanent=flag(permanent)))
 
 
-@router.get("/subjects/{subject:path}/versions")
+@router.get("/subjects/" + SUBJECT + "/versions")
 async def versions(
     request: Request,
     session: Reading,
@@ -86,7 +87,7 @@ async def versions(
     return kept(request, found)
 
 
-@router.post("/subjects/{subject:path}/versions", openapi_extra=described(CandidatePayload))
+@router.post("/subjects/" + SUBJECT + "/versions", openapi_extra=described(CandidatePayload))
 async def register(
     request: Request,
     session: Writing,
@@ -109,7 +110,7 @@ async def register(
     return answer(request, _registered(found))
 
 
-@router.get("/subjects/{subject:path}/metadata")
+@router.get("/subjects/" + SUBJECT + "/metadata")
 async def latest_with_metadata(
     request: Request,
     session: Reading,
@@ -123,7 +124,7 @@ async def latest_with_metadata(
     return kept(request, found.as_json())
 
 
-@router.post("/subjects/{subject:path}", openapi_extra=described(CandidatePayload))
+@router.post("/subjects/" + SUBJECT, openapi_extra=described(CandidatePayload))
 async def lookup(
     request: Request,
     session: Reading,
@@ -138,7 +139,7 @@ async def lookup(
     return kept(request, found.as_json())
 
 
-@router.delete("/subjects/{subject:path}")
+@router.delete("/subjects/" + SUBJECT)
 async def delete_subject(
     request: Request, session: Writing, _writer: Writer, subject: SubjectName, permanent: Flag = None
 ) -> Response:

@@ -53,8 +53,6 @@ def levels_above(subject: str) -> list[str]:
 
 def prefix_of(text: str) -> str | None:
     """What the names of a listing begin with; None stands for the names of the default context."""
-    if not text.isprintable():
-        raise invalid_name(text)
     if text.startswith(EVERY):
         return text.removeprefix(EVERY)
     if text.startswith(":."):

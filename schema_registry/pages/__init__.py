@@ -2,6 +2,7 @@
 
 from fastapi import Depends
 
+from schema_registry.pages.catalogue import front
 from schema_registry.pages.catalogue import router as catalogue
 from schema_registry.pages.documents import router as documents
 from service_kit.identity import visitor
@@ -11,3 +12,7 @@ from service_kit.web import ServiceRouter
 router = ServiceRouter(include_in_schema=False, dependencies=[Depends(visitor)])
 router.include_router(documents)
 router.include_router(catalogue)
+
+start = ServiceRouter(dependencies=[Depends(visitor)])
+"""The one page whose address is the protocol's as well."""
+start.include_router(front)

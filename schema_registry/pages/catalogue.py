@@ -17,16 +17,23 @@ from schema_registry.pages.known import contract_of, contracts_of, surroundings_
 from service_kit.pages import render
 from service_kit.web import Reading, ServiceRouter
 
+PROGRAMS_MEDIA_TYPE = "application/vnd.schemaregistry.v1+json"
+
 router = ServiceRouter()
+front = ServiceRouter(tags=["about"])
 
 
-@router.get("/")
+@front.get(
+    "/",
+    summary="The catalogue for people, an empty object for programs",
+    responses={200: {"content": {PROGRAMS_MEDIA_TYPE: {}, "text/html": {}}}},
+)
 async def catalogue(
     request: Request, session: Reading, search: Annotated[str, Query(max_length=100)] = ""
 ) -> Response:
     """People get the catalogue; programs get the empty object by which they know a registry."""
     if "text/html" not in request.headers.get("accept", ""):
-        return Response("{}", media_type="application/vnd.schemaregistry.v1+json")
+        return Response("{}", media_type=PROGRAMS_MEDIA_TYPE)
     found = [contract for contract in contracts_of(request) if _matches(contract, search.strip().lower())]
     topics: dict[str, list[Contract]] = {}
     for contract in found:

@@ -110,6 +110,9 @@ class TestBodies:
             (b'{"schema": "{}", "id": 99999999999}', 400),
             (b'{"schema": "{}", "metadata": []}', 400),
             (b'{"schemaType": "JSON"}', 422),
+            (b'{"schema": "{}", "metadata": {"tags": 5}}', 400),
+            (b'{"schema": "{}", "metadata": {"x": 1e300}}', 400),
+            (b'{"schema": "{}", "ruleSet": {"domainRules": 1}}', 400),
             (b'{"schema": "{}", "metadata": {"properties": {"a": "\\u0000"}}}', 400),
             (b'{"schema": "{}", "metadata": ' + b'{"a":' * 300 + b"1" + b"}" * 301, 400),
             (b'{"schema": "{}", "references": [{"name": "\\u0000", "subject": "a", "version": 1}]}', 400),
@@ -132,13 +135,28 @@ class TestBodies:
         assert answer.json() == {"error_code": 415, "message": "HTTP 415 Unsupported Media Type"}
 
     @pytest.mark.parametrize(
-        "content", ['{"x": "\\u0000"}', '{"alias": "\\u0000"}', '{"compatibilityGroup": 1}']
+        "content",
+        [
+            '{"x": "\\u0000"}',
+            '{"alias": "\\u0000"}',
+            '{"compatibilityGroup": 1}',
+            '{"x": 1e300}',
+            '{"x": 99999999999999999999}',
+            '{"defaultMetadata": {"tags": 5}}',
+            '{"overrideMetadata": {"properties": {"a": {}}}}',
+            '{"defaultRuleSet": {"domainRules": ["rule"]}}',
+        ],
     )
     async def test_strange_settings(self, asked: Asked, content: str) -> None:
-        """Fields nobody knows are kept, unless they cannot be."""
+        """Fields nobody knows are kept, unless they cannot be; what is refused leaves nothing behind."""
         headers = {"Content-Type": "application/json"}
         answer = await asked.client.put("/config/h", content=content, headers=headers)
         assert answer.status_code in {400, 422}, answer.text
+        assert await asked.refused("GET", "/config/h") == (404, 40408)
+
+    async def test_a_change_with_parameters_of_no_meaning(self, asked: Asked) -> None:
+        """The record of changes takes them as far as they can be stored."""
+        assert await asked.put("/config/h?a%00=%00b", {"compatibility": "FULL"}) == {"compatibility": "FULL"}
 
 
 class TestNames:

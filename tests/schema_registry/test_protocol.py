@@ -129,6 +129,9 @@ class TestRefusals:
             ("/", "GET, POST"),
             ("/schemas/types", "GET"),
             ("/mode/x", "DELETE, GET, PUT"),
+            ("/subjects/x/metadata", "GET"),
+            ("/subjects/x/versions/1/schema", "GET"),
+            ("/subjects/x/versions/1/tags", "POST"),
         ],
     )
     async def test_methods_that_are_allowed(self, anybody: Asked, path: str, methods: str) -> None:
@@ -144,7 +147,8 @@ class TestRefusals:
             for method, operation in operations.items():
                 assert {"401", "404", "422"} <= operation["responses"].keys(), (method, path)
                 success = operation["responses"]["200"]["content"]
-                assert list(success) == [V1], (method, path)
+                read_by_people = ["text/html"] if (method, path) == ("get", "/") else []
+                assert list(success) == [V1, *read_by_people], (method, path)
         body = paths["/subjects/{subject}/versions"]["post"]["requestBody"]
         assert "schemaType" in body["content"][V1]["schema"]["properties"]
         assert "$defs" not in json.dumps(body)
@@ -286,6 +290,19 @@ class TestRegistering:
         assert "a/b ü" in await asked.get("/subjects")
         assert await asked.get("/subjects/a%2Fb%20%C3%BC/versions") == [1]
         assert (await asked.get("/subjects/a%2Fb%20%C3%BC/versions/1"))["subject"] == "a/b ü"
+
+    async def test_a_name_that_looks_like_a_path(self, asked: Asked) -> None:
+        """An escaped slash never ends the name, a plain one always does, on every route."""
+        await asked.post("/subjects/a%2Fversions%2F1/versions", sent(STRING))
+        assert "a/versions/1" in await asked.get("/subjects")
+        assert await asked.get("/subjects/a%2fversions%2f1/versions") == [1]
+        assert await asked.refused("GET", "/subjects/a/versions/1") == (404, 40401)
+        assert await asked.refused("GET", "/subjects/a/b/versions") == (404, 404)
+        await asked.put("/config/a%2Fversions%2F1", {"compatibility": "FULL"})
+        assert await asked.get("/config/a%2Fversions%2F1") == {"compatibilityLevel": "FULL"}
+        inside = "/contexts/.c/subjects/a%2Fversions%2F1/versions"
+        await asked.post(inside, sent(STRING))
+        assert ":.c:a/versions/1" in await asked.get("/subjects")
 
     async def test_one_schema_registered_by_many_at_once(self, asked: Asked) -> None:
         """Parallel registrations of one schema give one id and one version."""
