@@ -48,20 +48,14 @@ async def my_money(
     page: Paging,
     clock: ClockDep,
     settings: SettingsDep,
-    seen: Annotated[int | None, Query(description="Version the page already shows")] = None,
 ) -> Response:
-    balance = await queries.balance_of(session, actor.guid, business_date(clock.now(), settings.zone))
-    polls = wants_fragment(request) and seen is not None
-    if polls and balance.version == seen:
-        # Nothing new: htmx leaves the page as it is, including what was unfolded meanwhile.
-        return Response(status_code=204)
     context = {
-        "balance": balance,
+        "balance": await queries.balance_of(session, actor.guid, business_date(clock.now(), settings.zone)),
         "entries": await queries.entries_of(session, actor.guid, page),
         "keeps_books": actor.is_any(*ACCOUNTANTS),
         **LABELS,
     }
-    return render(request, "billing/my_money.html", context, "live" if wants_fragment(request) else None)
+    return render(request, "billing/my_money.html", context, "money" if wants_fragment(request) else None)
 
 
 @router.get("/today", dependencies=[accountants_only])
@@ -73,7 +67,7 @@ async def today(request: Request, session: Reading, clock: ClockDep, settings: S
         ),
         **LABELS,
     }
-    return render(request, "billing/today.html", context, "live" if wants_fragment(request) else None)
+    return render(request, "billing/today.html", context, "figures" if wants_fragment(request) else None)
 
 
 @router.get("/days", dependencies=[accountants_only])
@@ -92,14 +86,28 @@ async def days(request: Request, session: Reading, page: Paging) -> Response:
 
 
 @router.get("/days/{day}", dependencies=[accountants_only])
-async def one_day(request: Request, session: Reading, day: date, page: Paging) -> Response:
+async def one_day(request: Request, session: Reading, actor: Actor, day: date, page: Paging) -> Response:
     context = {
+        "sees_analytics": actor.is_any(Role.ADMIN),
         "figures": await queries.day_of(session, day),
         "payouts": await queries.payouts_of(session, day, page),
         "late_entries": await queries.late_entries(session, day),
         **LABELS,
     }
     return render(request, "billing/day.html", context, "payout_list" if wants_fragment(request) else None)
+
+
+@router.get("/tasks/{task_id}")
+async def one_task(request: Request, session: Reading, actor: Actor, task_id: UUID) -> Response:
+    """What moved for one task: on every account for those who keep the books, else on one's own."""
+    keeps_books = actor.is_any(*ACCOUNTANTS)
+    context = {
+        "task_id": task_id,
+        "entries": await queries.entries_of_task(session, task_id, None if keeps_books else actor.guid),
+        "keeps_books": keeps_books,
+        **LABELS,
+    }
+    return render(request, "billing/task.html", context)
 
 
 @router.get("/accounts", dependencies=[accountants_only])
@@ -132,4 +140,6 @@ async def one_account(
         "only_day": day,
         **LABELS,
     }
-    return render(request, "billing/account.html", context, "entry_list" if wants_fragment(request) else None)
+    return render(
+        request, "billing/account.html", context, "account_parts" if wants_fragment(request) else None
+    )

@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+from babel import Locale
 from babel.numbers import format_currency, format_decimal
 
 from service_kit.text import locale_in_use
@@ -15,9 +16,21 @@ def dollars(amount: int) -> int:
     return amount * CENTS_PER_DOLLAR
 
 
-def format_cents(cents: int, *, locale: str | None = None, signed: bool = False) -> str:
-    """Write an amount the way the reader's language does; `signed` shows a plus as well."""
-    text = format_currency(Decimal(abs(cents)) / CENTS_PER_DOLLAR, CURRENCY, locale=locale or locale_in_use())
+def format_cents(cents: int, *, locale: str | None = None, signed: bool = False, short: bool = False) -> str:
+    """Write an amount the way the reader's language does.
+
+    `signed` shows a plus as well; `short` leaves the cents out where there are none, as on an axis.
+    """
+    language = Locale.parse(locale or locale_in_use())
+    pattern = language.currency_formats["standard"].pattern
+    whole = short and cents % CENTS_PER_DOLLAR == 0
+    text = format_currency(
+        Decimal(abs(cents)) / CENTS_PER_DOLLAR,
+        CURRENCY,
+        pattern.replace("0.00", "0") if whole else pattern,
+        locale=language,
+        currency_digits=not whole,
+    )
     # A true minus sign stands at the width of a plus, so figures stay in line below each other.
     sign = "\N{MINUS SIGN}" if cents < 0 else "+" if signed and cents > 0 else ""
     return sign + text

@@ -8,6 +8,7 @@ import binascii
 import json
 from collections.abc import Mapping
 from datetime import date, datetime
+from functools import partial
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -20,6 +21,7 @@ from markupsafe import Markup
 from starlette.responses import HTMLResponse, Response
 
 from service_kit.assets import asset
+from service_kit.charts import ticks
 from service_kit.live.streams import live_of
 from service_kit.money import format_cents, format_number
 from service_kit.navigation import navigation
@@ -68,6 +70,7 @@ class Pages:
             static=self.static,
             service_url=self.service_url,
             money=format_cents,
+            short_money=partial(format_cents, short=True),
             number=format_number,
             moment=self.moment,
             day=day,
@@ -76,6 +79,7 @@ class Pages:
             locale_names=LOCALE_NAMES,
             person_code=person_code,
             query=_with_query,
+            ticks=ticks,
         )
         # A fragment is rendered without the top of its template, so the components cannot be an import there.
         self.environment.globals["ui"] = self.environment.get_template("components.html").module

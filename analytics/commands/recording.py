@@ -11,6 +11,7 @@ from analytics.commands.applying import apply, changes_of
 from analytics.models import RawEvent
 from service_kit.database import Session, lock_key
 from service_kit.events import Event, Received
+from service_kit.live.changes import announce
 
 LOG_LOCK = lock_key("analytics.raw_events")
 """Shared by all who add to the log; a rebuild takes it alone for the moment in which the log must rest."""
@@ -26,6 +27,8 @@ async def record_events(session: Session, received: Sequence[Received[Event]]) -
     )
     new = set((await session.execute(statement, rows)).scalars())
     await apply(session, changes_of(event for event_id, event in arrived.items() if event_id in new))
+    if new:
+        await announce(session, ["today"])
 
 
 def _row(event: Received[Event]) -> dict[str, Any]:

@@ -36,12 +36,16 @@ from billing.models import accounts, day_figures, days, entries, ledger_state, l
 from billing.settings import BillingSettings
 from service_kit.context import clock, settings
 from service_kit.database import Session
+from service_kit.live.changes import announce
 from service_kit.outbox import Outgoing, publish_many
 from service_kit.rows import any_of, arrays, given, inserting
 
 log = structlog.get_logger()
 
 IDLE_DAYS_AT_ONCE = 366
+
+EVERY_PAGE = ("books", "account:*")
+"""What a night changes: the books and the account of everybody."""
 
 
 async def close_due_days(session: Session, *, unread: int = 0) -> list[date]:
@@ -62,6 +66,7 @@ async def close_due_days(session: Session, *, unread: int = 0) -> list[date]:
     await session.execute(update(ledger_state).values(last_closed_date=due[-1]))
     # What comes late for these days counts on the next one, which is therefore on record.
     await _open(session, due[-1] + timedelta(days=1))
+    await announce(session, EVERY_PAGE)
     log.info("days_closed", first=str(due[0]), last=str(due[-1]), accounts_moved=len(moved), unread=unread)
     return due
 
@@ -71,6 +76,8 @@ async def open_day(session: Session, day: date) -> None:
     last_closed = await session.scalar(select(ledger_state.c.last_closed_date).with_for_update(read=True))
     if last_closed is None or day > last_closed:
         await _open(session, day)
+        # What was earned today begins at zero again.
+        await announce(session, EVERY_PAGE)
 
 
 async def _open(session: Session, day: date) -> None:

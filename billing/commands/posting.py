@@ -39,6 +39,7 @@ from billing.settings import BillingSettings
 from service_kit.context import clock, settings
 from service_kit.database import Session
 from service_kit.events import Received
+from service_kit.live.changes import announce
 from service_kit.outbox import Outgoing, publish_many
 from service_kit.rows import arrays, inserting
 from service_kit.text import message as _
@@ -104,6 +105,8 @@ async def post_task_facts(session: Session, facts: Sequence[Received[TaskFact]])
     moves = [move for fact in facts if (move := _move_of(fact)) is not None]
     posted = await _post(session, moves) if moves else []
     await publish_many(session, [*priced, *posted])
+    if moves:
+        await announce(session, ["books", *(f"account:{move.worker}" for move in moves)])
 
 
 async def _post(session: Session, moves: Sequence[_Move]) -> list[Outgoing]:

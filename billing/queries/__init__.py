@@ -8,6 +8,7 @@ from billing.queries.accounts import (
     accounts_by_balance,
     balance_of,
     entries_of,
+    entries_of_task,
 )
 from billing.queries.days import (
     DayFigures,
@@ -35,6 +36,7 @@ __all__ = [
     "days_backwards",
     "differences",
     "entries_of",
+    "entries_of_task",
     "late_entries",
     "next_due_day",
     "payouts_of",

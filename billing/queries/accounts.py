@@ -1,16 +1,20 @@
 """Accounts and their journal, as people read them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import Select, func, select, tuple_
+from sqlalchemy import Select, func, select, tuple_, union_all
 
-from billing.domain import AccountKind, AccountUnknown, EntryKind
+from billing.domain import COMPANY, AccountKind, AccountUnknown, EntryKind
 from billing.models import accounts, entries, postings, titles
 from service_kit.database import ReadSession
 from service_kit.paging import Page, PageRequest
 from service_kit.text import message as _
+
+ENTRIES_OF_TASK_MAX = 500
+"""A task that was dealt out more often shows its latest entries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +113,28 @@ async def entries_of(
         statement = statement.where(postings.c.version < after[0])
     rows = [entry_line(*row) for row in await session.execute(statement)]
     return page.page(rows, lambda row: (row.version,))
+
+
+async def entries_of_task(
+    session: ReadSession, task_id: UUID, account_id: UUID | None
+) -> Sequence[EntryLine]:
+    """List the newest entries of one task in their order, on one account or on those of all workers."""
+    # One condition per kind, as each kind has an index of its own that begins with the task.
+    kinds = [
+        select(entries.c.id).where(entries.c.task_id == task_id, entries.c.kind == kind)
+        for kind in (EntryKind.FEE, EntryKind.REWARD)
+    ]
+    statement = (
+        entry_lines()
+        .where(entries.c.id.in_(union_all(*kinds)))
+        .order_by(entries.c.occurred_at.desc(), entries.c.id.desc())
+        .limit(ENTRIES_OF_TASK_MAX)
+    )
+    if account_id is None:
+        statement = statement.where(postings.c.account_id != COMPANY)
+    else:
+        statement = statement.where(postings.c.account_id == account_id)
+    return [entry_line(*row) for row in reversed((await session.execute(statement)).all())]
 
 
 def entry_lines() -> Select[tuple[object, ...]]:

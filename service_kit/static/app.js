@@ -157,8 +157,10 @@
   const OFFLINE_MS = 3000;
   const AGAIN_MS = [500, 30_000];
   const ROWS_MAX = 200;
+  const SAID_MS = 8000;
   const BREATH_MS = 700;
   const banner = document.getElementById("connection");
+  const spoken = document.getElementById("spoken");
   let stream = null;
   let mark = body.dataset.liveSince;
   let wait = AGAIN_MS[0];
@@ -257,15 +259,32 @@
     const freshRows = rows && found.querySelector(`#${CSS.escape(rows.id)}`);
     if (freshRows && part.dataset.liveRows !== undefined) return compareRows(part, rows, freshRows);
     if (part.innerHTML === found.innerHTML) return;
+    if (found.dataset.says) say(part, found.dataset.says);
+    const figures = [...part.querySelectorAll(".tile dd:not(.hint)")].map((figure) => figure.textContent);
     const typing = part.querySelector("input:focus, textarea:focus, select:focus");
     if (typing) return;
     const focused = part.contains(document.activeElement) ? document.activeElement.id : "";
     const came = part.dataset.liveRows === undefined ? [] : titles(found.querySelectorAll("tr[data-title]"));
     const left = part.dataset.liveRows === undefined ? [] : titles(part.querySelectorAll("tr[data-title]:not([data-done])"));
     part.innerHTML = found.innerHTML;
+    [...part.querySelectorAll(".tile dd:not(.hint)")].forEach((figure, at) => figure.classList.toggle("came", figure.textContent !== figures[at]));
     htmx.process(part);
     if (focused) document.getElementById(focused)?.focus();
     sayWhatMoved(part, came, left);
+  }
+
+  // A figure that moves all the time is said now and then, in its latest state.
+  let saying = 0;
+  let lastSaid = 0;
+
+  function say(part, text) {
+    if (part.dataset.says === text) return;
+    part.dataset.says = text;
+    saying ||= setTimeout(() => {
+      saying = 0;
+      lastSaid = Date.now();
+      spoken.textContent = part.dataset.says;
+    }, Math.max(0, lastSaid + SAID_MS - Date.now()));
   }
 
   function compareRows(part, rows, freshRows) {

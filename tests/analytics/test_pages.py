@@ -89,8 +89,9 @@ class TestNow:
     async def test_live_part_is_a_block_of_the_page(
         self, analytics: Service, browser: httpx2.AsyncClient
     ) -> None:
-        """What htmx asks for every few seconds is exactly what a reload would show."""
+        """What a page asks for when something was heard is exactly what a reload would show."""
         await hear(analytics, fee(11, 1_500))
+        assert await analytics.scalar("select topic from live_changes limit 1") == "today"
         part = (await browser.get("/now", headers={"HX-Request": "true"})).text
         assert part.strip().startswith("<section")
         assert "of 1 account; debts $15.00" in part

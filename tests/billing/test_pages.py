@@ -62,17 +62,31 @@ class TestMyMoney:
             assert "Мои деньги" in (await browser.get("/")).text
 
     async def test_live(self, billing: Service, web: Web) -> None:
-        """A poll answers nothing until something moved, then only the block that changes."""
+        """The page follows its owner's account: what moved is announced, and only its parts are asked for."""
+        await a_working_day(billing, [ANNA])
         async with web.browser(WORKER) as browser:
             page = (await browser.get("/")).text
-            found = re.search(r'hx-get="([^"]*seen=0)"', page)
-            assert found
-            assert (await browser.get("/?seen=0", headers=HTMX)).status_code == 204
-            await a_working_day(billing, [ANNA])
-            fresh = await browser.get("/?seen=0", headers=HTMX)
-        assert fresh.status_code == 200
-        assert "<html" not in fresh.text
-        assert 'id="my-money"' in fresh.text
+            fresh = (await browser.get("/", headers=HTMX)).text
+        assert 'data-live-on="mine"' in page
+        assert "<html" not in fresh
+        assert 'id="balance"' in fresh
+        assert 'id="entry-1"' in fresh
+        announced = await billing.scalar("select string_agg(distinct topic, ' ') from live_changes")
+        assert announced == f"account:{ANNA} books"
+
+    async def test_the_money_of_a_task(self, billing: Service, web: Web) -> None:
+        """Whoever had the task sees the own entries, who keeps the books everybody's, others none."""
+        task = new_id()
+        await hear(billing, created(task), assigned(task, ANNA), completed(task, ANNA))
+        shown = {}
+        for person in (WORKER, ACCOUNTANT, CurrentUser(UUID(int=3), Role.WORKER)):
+            async with web.browser(person) as browser:
+                shown[person.guid] = (await browser.get(f"/tasks/{task}")).text
+        assert [text.count("Reward for the work") for text in shown.values()] == [1, 1, 0]
+        assert f"/accounts/{ANNA}" not in shown[ANNA]
+        assert f"/accounts/{ANNA}" in shown[ACCOUNTANT.guid]
+        assert "/days/2026-03-02" in shown[ACCOUNTANT.guid]
+        assert "Nothing has moved for this task" in shown[UUID(int=3)]
 
     async def test_older_entries(self, billing: Service, web: Web) -> None:
         """What does not fit on the page follows by a link that works without scripts."""
@@ -83,7 +97,8 @@ class TestMyMoney:
             found = re.search(r'href="([^"]*cursor=[^"]*)"', first)
             assert found
             second = (await browser.get(found[1].replace("&amp;", "&").removeprefix("/billing"))).text
-        assert first.count("<tr>") == second.count("<tr>") == 4
+        ids = [re.findall(r'id="(entry-\d+)"', text) for text in (first, second)]
+        assert ids == [["entry-16", "entry-15", "entry-14"], [f"entry-{n}" for n in range(13, 0, -1)]]
 
     async def test_titles_are_text(self, billing: Service, web: Web) -> None:
         """A title with markup in it is shown, not run."""

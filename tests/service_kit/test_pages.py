@@ -193,7 +193,7 @@ class TestNavigation:
         [
             (Role.WORKER, ["Start", "My tasks", "All tasks", "Money", "Events"]),
             (Role.MANAGER, ["Start", "My tasks", "All tasks", "Money", "Events"]),
-            (Role.ACCOUNTANT, ["Start", "My tasks", "All tasks", "Money", "Days", "Events"]),
+            (Role.ACCOUNTANT, ["Start", "My tasks", "All tasks", "Money", "Books", "Events"]),
             (
                 Role.ADMIN,
                 [
@@ -201,9 +201,9 @@ class TestNavigation:
                     "My tasks",
                     "All tasks",
                     "Money",
-                    "Days",
+                    "Books",
                     "Analytics",
-                    "Accounts",
+                    "People",
                     "Events",
                     "Dead letters",
                 ],
@@ -223,8 +223,9 @@ class TestNavigation:
             ("tracker", "/all", "All tasks"),
             ("tracker", "/all/2", "All tasks"),
             ("tracker", "/allotment", "My tasks"),
-            ("billing", "/days/2026-03-02", "Days"),
-            ("auth", "/accounts", "Accounts"),
+            ("billing", "/days/2026-03-02", "Books"),
+            ("auth", "/accounts", "People"),
+            ("auth", "/audit", "People"),
             ("analytics", "/dead-letters/7", "Dead letters"),
         ],
     )
@@ -242,6 +243,12 @@ class TestNavigation:
         urls = URLS | {"billing": "https://money.exchange.test"}
         links = {link.label: link.href for link in navigation(urls, POLLY, "tracker", "/")}
         assert (links["Money"], links["All tasks"]) == ("https://money.exchange.test/", "/tracker/all")
+
+    def test_the_registry_is_entered_by_its_sign_in(self) -> None:
+        """The registry is open to strangers, so it learns only by its sign-in who comes from elsewhere."""
+        links = {link.label: link.href for link in navigation(URLS, POLLY, "tracker", "/")}
+        inside = {link.label: link.href for link in navigation(URLS, POLLY, "registry", "/")}
+        assert (links["Events"], inside["Events"]) == ("/registry/login", "/registry/")
 
     async def test_a_page_that_failed_keeps_its_navigation(self, client: httpx2.AsyncClient) -> None:
         """Somebody who mistypes an address stays signed in on the page that says so."""

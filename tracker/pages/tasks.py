@@ -8,7 +8,7 @@ from fastapi import Form, Query, Request
 from starlette.responses import Response
 
 from service_kit.errors import Invalid, ServiceError
-from service_kit.identity import Actor, CurrentUser, require
+from service_kit.identity import Actor, CurrentUser, Role, require
 from service_kit.pages import redirect, render, toast, wants_fragment
 from service_kit.paging import PageRequest, Paging
 from service_kit.text import message as _
@@ -173,6 +173,9 @@ async def _task(session: Reading, actor: CurrentUser, task_id: UUID) -> dict[str
         "history": await queries.history(session, task_id, HISTORY_SHOWN),
         "drawn_from": None,
         "after_completing": False,
+        "mine": task.assignee_id == actor.guid,
+        # Others have nothing on their accounts that this task moved.
+        "sees_money": task.assignee_id == actor.guid or actor.is_any(Role.ACCOUNTANT, Role.ADMIN),
         "may_complete": is_open and task.assignee_id == actor.guid,
         "may_edit": is_open
         and domain.may_edit(
