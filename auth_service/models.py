@@ -50,6 +50,10 @@ class Account(Base):
     """Absent until the person chooses: pages then speak as the browser asks."""
 
     time_zone: Mapped[str] = mapped_column(Text)
+    phone: Mapped[str | None] = mapped_column(Text)
+    postal_address: Mapped[str | None] = mapped_column(Text)
+    """Both are told to applications that were granted the scope of this name, and to nobody else."""
+
     created_at: Mapped[Moment]
     version: Mapped[int] = mapped_column(default=1)
     """Grows with each change; an edit of an older version is refused."""
@@ -86,6 +90,8 @@ class SignOnSession(Base):
             email=account.email,
             locale=account.locale,
             time_zone=account.time_zone,
+            phone=account.phone,
+            postal_address=account.postal_address,
             methods=tuple(self.methods),
         )
 
@@ -112,6 +118,15 @@ class OAuthClient(Base):
     origin: Mapped[str] = mapped_column(Text, server_default=text("'settings'"))
     """`settings` for what AUTH_CLIENTS describes, `admin` for what an administrator keeps on a page."""
 
+    third_party: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
+    """Not a part of the exchange: people are asked whether they let it in."""
+
+    audiences: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
+    """Services it may call; absent: all for a part of the exchange, none but ourselves for others."""
+
+    registration_digest: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """Of the token by which a client that registered itself changes its description (RFC 7592)."""
+
     disabled: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
     former_secret_digest: Mapped[bytes | None] = mapped_column(LargeBinary)
     former_secret_until: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
@@ -134,6 +149,21 @@ class AuthorizationCode(Base):
     expires_at: Mapped[Moment] = mapped_column(DateTime(timezone=True), index=True)
     used_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     family_id: Mapped[UUID | None] = mapped_column(ForeignKey("token_families.id"))
+    resources: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
+    """Services that were asked for (RFC 8707); absent: whatever the client may call."""
+
+
+class Consent(Base):
+    """A person lets an application of others in."""
+
+    __tablename__ = "consents"
+
+    account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id"), primary_key=True)
+    client_id: Mapped[str] = mapped_column(
+        ForeignKey("oauth_clients.client_id"), primary_key=True, index=True
+    )
+    scopes: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    given_at: Mapped[Moment]
 
 
 class ClientAssertion(Base):
@@ -185,6 +215,7 @@ class TokenFamily(Base):
 
     revoked_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     revoked_because: Mapped[str | None] = mapped_column(Text)
+    resources: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
 
 
 class RefreshToken(Base):

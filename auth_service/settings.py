@@ -46,6 +46,11 @@ class ClientDefinition(BaseModel):
 
     grant_types: tuple[str, ...] = ("authorization_code", "refresh_token", "client_credentials")
     scopes: tuple[str, ...] = ("openid", "profile", "email")
+    third_party: bool = False
+    """Not a part of the exchange: people are asked whether they let it in."""
+
+    audiences: tuple[str, ...] | None = None
+    """Services it may call; by default all for a part of the exchange, none for others."""
 
 
 class AuthSettings(ServiceSettings):

@@ -9,6 +9,8 @@ from fastapi import Depends, Request, Response
 from fastapi.responses import JSONResponse
 
 from auth_service.commands.oauth import (
+    RESPONSE_MODES,
+    SCOPES,
     OAuthAnswer,
     OAuthCall,
     Provider,
@@ -28,6 +30,7 @@ from auth_service.settings import AuthSettings
 from service_kit.database import ReadSession, Session
 from service_kit.errors import Forbidden, TooMany
 from service_kit.identity.tokens import InvalidToken
+from service_kit.text import LOCALES
 from service_kit.text import message as _
 from service_kit.web import Reading, ServiceRouter, SettingsDep, Writing
 
@@ -165,9 +168,11 @@ async def openid_configuration(settings: OwnSettings) -> Response:
             "claims_supported": [
                 "sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "sid", "amr", "acr",
                 "name", "preferred_username", "locale", "zoneinfo", "role", "email",
+                "phone_number", "phone_number_verified", "address",
             ],
             "acr_values_supported": [ONE_FACTOR, TWO_FACTORS],
-            "prompt_values_supported": ["none", "login", "select_account"],
+            "prompt_values_supported": ["none", "login", "select_account", "consent"],
+            "ui_locales_supported": list(LOCALES),
             "claims_parameter_supported": False,
             "request_parameter_supported": False,
             "request_uri_parameter_supported": False,
@@ -190,9 +195,8 @@ async def user_info(request: Request, session: Reading, keys: KeysDep, settings:
     ring = await keys.ring(session)
     claims = None
     if scheme.lower() == "bearer":
-        claims = read_access_token(
-            text.strip(), ring.public, issuer=settings.issuer, audience=settings.public_url
-        )
+        # We are the issuer's own endpoint, whatever services the token is for.
+        claims = read_access_token(text.strip(), ring.public, issuer=settings.issuer, audience=None)
     if claims is None or "sid" not in claims:
         raise InvalidToken(_("This token does not hold. Get a new one and try again."))
     scopes = set(str(claims.get("scope", "")).split())
@@ -213,9 +217,9 @@ def _metadata(settings: AuthSettings) -> dict[str, Any]:
         "revocation_endpoint": f"{issuer}/revoke",
         "introspection_endpoint": f"{issuer}/introspect",
         "jwks_uri": f"{issuer}/.well-known/jwks.json",
-        "scopes_supported": ["openid", "profile", "email"],
+        "scopes_supported": list(SCOPES),
         "response_types_supported": ["code"],
-        "response_modes_supported": ["query"],
+        "response_modes_supported": list(RESPONSE_MODES),
         "device_authorization_endpoint": f"{issuer}/device_authorization",
         "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials", DEVICE_CODE],
         "token_endpoint_auth_methods_supported": [*CLIENT_METHODS, "none"],

@@ -20,6 +20,8 @@ from auth_service.domain.accounts import (
     clean_locale,
     clean_login,
     clean_name,
+    clean_phone,
+    clean_postal_address,
     clean_time_zone,
 )
 from auth_service.domain.links import NoAddress
@@ -43,6 +45,8 @@ class AccountChanges:
     email: str | None = None
     locale: str | None = None
     time_zone: str | None = None
+    phone: str | None = None
+    postal_address: str | None = None
     version: int | None = None
     """The version the editor saw; a newer one refuses the edit."""
 
@@ -168,6 +172,10 @@ async def _change_profile(
         "name": None if changes.name is None else clean_name(changes.name),
         "locale": None if changes.locale is None else clean_locale(changes.locale),
         "time_zone": None if changes.time_zone is None else clean_time_zone(changes.time_zone),
+        "phone": None if changes.phone is None else clean_phone(changes.phone),
+        "postal_address": None
+        if changes.postal_address is None
+        else clean_postal_address(changes.postal_address),
     }
     changed = [
         field

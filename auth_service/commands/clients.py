@@ -138,6 +138,9 @@ def _row_of(form: ClientForm) -> dict[str, Any]:
         "backchannel_logout_uri": _addresses((logout,))[0] if logout else None,
         "grant_types": [grant for grant in GRANTS if grant in form.grant_types],
         "scopes": [scope for scope in SCOPES if scope in form.scopes],
+        "third_party": form.third_party,
+        # What is no service of ours opens nothing, whatever stands here: see commands.oauth.resources.
+        "audiences": None if form.audiences is None else list(form.audiences),
         "updated_at": datetime.now(UTC),
     }
 
@@ -182,6 +185,8 @@ def _row(client_id: str, definition: ClientDefinition, settings: AuthSettings) -
         "backchannel_logout_uri": definition.backchannel_logout_uri or default_logout,
         "grant_types": list(definition.grant_types),
         "scopes": list(definition.scopes),
+        "third_party": definition.third_party,
+        "audiences": None if definition.audiences is None else list(definition.audiences),
         "updated_at": datetime.now(UTC),
         "origin": "settings",
         "disabled": False,

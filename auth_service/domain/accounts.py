@@ -13,7 +13,9 @@ EMPLOYEES = frozenset(Role) - {Role.CLIENT}
 
 LOGIN = re.compile(r"[a-z0-9](?:[a-z0-9._@+-]{0,62}[a-z0-9])?")
 EMAIL = re.compile(r"""[^@\s,;:<>()"\\\[\]]{1,64}@[^@\s,;:<>()"\\\[\]]{1,190}\.[^@\s.,;:<>()"\\\[\]]{1,63}""")
+PHONE = re.compile(r"\+[1-9][0-9]{6,14}")
 NAME_LENGTH_MAX = 120
+ADDRESS_LENGTH_MAX = 300
 PASSWORD_LENGTH_MIN = 10
 PASSWORD_LENGTH_MAX = 256
 
@@ -75,6 +77,22 @@ def clean_name(value: str) -> str:
     if not 1 <= len(name) <= NAME_LENGTH_MAX or not name.isprintable():
         raise MalformedAccount(_("A name has 1 to 120 characters."))
     return name
+
+
+def clean_phone(value: str) -> str:
+    """As it is dialled from abroad (E.164), however it was typed; nothing is nothing."""
+    phone = re.sub(r"[\s().-]", "", value)
+    if phone and not PHONE.fullmatch(phone):
+        raise MalformedAccount(_("Write a telephone number with its country, for instance +7 495 123-45-67."))
+    return phone
+
+
+def clean_postal_address(value: str) -> str:
+    lines = unicodedata.normalize("NFC", value).replace("\r\n", "\n").strip().split("\n")
+    cleaned = "\n".join(" ".join(line.split()) for line in lines)
+    if len(cleaned) > ADDRESS_LENGTH_MAX or not cleaned.replace("\n", "").isprintable():
+        raise MalformedAccount(_("A postal address has 300 characters at most."))
+    return cleaned
 
 
 def clean_locale(value: str) -> str:

@@ -27,6 +27,8 @@ ACTS = {
     "device_refused": _("Device sent away"),
     "code_replayed": _("Code replayed"),
     "refresh_token_reused": _("Refresh token reused"),
+    "consent_given": _("Application let in"),
+    "consent_withdrawn": _("Application shut out"),
     "client_created": _("Application added"),
     "client_changed": _("Application changed"),
     "client_secret_rotated": _("Secret of an application replaced"),

@@ -7,7 +7,7 @@ from typing import Literal
 from service_kit.errors import Conflict, Forbidden, Invalid, NotFound
 from service_kit.text import message as _
 
-Origin = Literal["settings", "admin"]
+Origin = Literal["settings", "admin", "registration"]
 
 CLIENT_ID = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
 NAME_LENGTH_MAX = 120
@@ -26,6 +26,8 @@ SCOPES = {
     "openid": _("Who somebody is"),
     "profile": _("Name, login, language, role"),
     "email": _("E-mail address"),
+    "phone": _("Telephone number"),
+    "address": _("Postal address"),
 }
 """What an application may learn, in words for people."""
 
@@ -58,6 +60,9 @@ class ClientForm:
     backchannel_logout_uri: str | None = None
     grant_types: tuple[str, ...] = ("authorization_code", "refresh_token")
     scopes: tuple[str, ...] = ("openid", "profile")
+    third_party: bool = False
+    audiences: tuple[str, ...] | None = None
+    """Services it may call; absent: all for a part of the exchange, none for others."""
 
 
 def clean_client_id(value: str) -> str:

@@ -37,6 +37,8 @@ class Subject:
     email: str | None
     locale: str | None
     time_zone: str
+    phone: str | None = None
+    postal_address: str | None = None
     methods: tuple[str, ...] = ("pwd",)
     """How the person proved to be themselves (RFC 8176)."""
 
@@ -90,6 +92,11 @@ def profile_claims(subject: Subject, scopes: set[str]) -> dict[str, Any]:
             claims["locale"] = subject.locale
     if "email" in scopes and subject.email is not None:
         claims["email"] = subject.email
+    if "phone" in scopes and subject.phone is not None:
+        # Nobody has called it: what a person typed is no proof.
+        claims |= {"phone_number": subject.phone, "phone_number_verified": False}
+    if "address" in scopes and subject.postal_address is not None:
+        claims["address"] = {"formatted": subject.postal_address}
     return claims
 
 

@@ -45,6 +45,9 @@ async def described(
     backchannel_logout_uri: Field = "",
     grant_types: Choices = [],  # noqa: B006  FastAPI copies it
     scopes: Choices = [],  # noqa: B006  as above
+    audiences: Choices = [],  # noqa: B006  as above
+    *,
+    third_party: Annotated[bool, Form()] = False,
 ) -> ClientForm:
     """What was typed into the form of an application."""
     return ClientForm(
@@ -54,6 +57,8 @@ async def described(
         backchannel_logout_uri=backchannel_logout_uri.strip() or None,
         grant_types=tuple(grant_types),
         scopes=tuple(scopes),
+        third_party=third_party,
+        audiences=tuple(audiences),
     )
 
 
@@ -187,7 +192,15 @@ def _form_of(client: OAuthClient) -> ClientForm:
         backchannel_logout_uri=client.backchannel_logout_uri,
         grant_types=tuple(client.grant_types),
         scopes=tuple(client.scopes),
+        third_party=client.third_party,
+        audiences=None if client.audiences is None else tuple(client.audiences),
     )
+
+
+def _services(request: Request) -> dict[str, str]:
+    """Names of the services by their addresses, which are the audiences of tokens."""
+    urls = runtime_of(request).settings.public_urls
+    return {url.rstrip("/"): name for name, url in urls.items() if name != "gateway"}
 
 
 def _secret_page(request: Request, created: CreatedClient) -> Response:
@@ -210,6 +223,7 @@ def _new_form(
         "error": error,
         "grants": GRANTS,
         "scopes": SCOPES,
+        "services": _services(request),
     }
     return render(request, "auth/client_new.html", shown, status=status)
 
@@ -232,6 +246,7 @@ def _page(
         "form": form,
         "grants": GRANTS,
         "scopes": SCOPES,
+        "services": _services(request),
         "trial": trial,
         "error": error,
     }

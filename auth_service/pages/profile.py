@@ -37,8 +37,12 @@ async def save_profile(
     name: Annotated[str, Form(max_length=FIELD_LENGTH_MAX)],
     locale: Annotated[str, Form(max_length=10)],
     time_zone: Annotated[str, Form(max_length=100)],
+    phone: Annotated[str | None, Form(max_length=FIELD_LENGTH_MAX)] = None,
+    postal_address: Annotated[str | None, Form(max_length=FIELD_LENGTH_MAX)] = None,
 ) -> Response:
-    changes = AccountChanges(name=name, locale=locale, time_zone=time_zone)
+    changes = AccountChanges(
+        name=name, locale=locale, time_zone=time_zone, phone=phone, postal_address=postal_address
+    )
     await change_account(session, person.guid, person.guid, changes)
     return toast(redirect(request, "/profile"), _("Saved."))
 

@@ -27,6 +27,7 @@ from auth_service.pages.sign_on import (
     address_of,
     drop_half,
     half_of,
+    let_sign_in_lead_on,
     safe_next,
     set_cookie,
     set_half,
@@ -59,7 +60,7 @@ async def sign_in_page(
     target = safe_next(settings, next_path)
     if person is not None and not again:
         return RedirectResponse(target, SEE_OTHER)
-    return _form(request, settings, login=login, next_path=target)
+    return await _form(request, settings, login=login, next_path=target)
 
 
 @router.post("/sign-in")
@@ -105,7 +106,7 @@ async def take_sign_in(
                 address=seat.address,
                 reason=_reason(account, admitted=admitted),
             )
-        return _form(request, settings, login=login, next_path=target, error=NOT_SIGNED_IN, status=401)
+        return await _form(request, settings, login=login, next_path=target, error=NOT_SIGNED_IN, status=401)
     if isinstance(done, SecondFactorNeeded):
         response = RedirectResponse(f"{settings.public_path}/sign-in/code", SEE_OTHER)
         set_half(response, settings, orjson.dumps([str(done.account_id), done.fingerprint, target]).decode())
@@ -115,8 +116,10 @@ async def take_sign_in(
 
 @router.get("/sign-in/code")
 async def code_page(request: Request, settings: OwnSettings) -> Response:
-    if _half(request, settings) is None:
+    opened = _half(request, settings)
+    if opened is None:
         return RedirectResponse(f"{settings.public_path}/sign-in", SEE_OTHER)
+    await let_sign_in_lead_on(request, settings, opened[1])
     return render(request, "auth/sign_in_code.html", {"error": None})
 
 
@@ -144,6 +147,7 @@ async def take_code(
         async with database.transaction() as session:
             reason = "wrong code" if admitted else "too many codes"
             note_failed_sign_in(session, half.account_id, address=seat.address, reason=reason)
+        await let_sign_in_lead_on(request, settings, target)
         return render(request, "auth/sign_in_code.html", {"error": WRONG_CODE}, status=401)
     response = _signed_in(settings, target, secret)
     drop_half(response, settings)
@@ -185,7 +189,7 @@ def _reason(account: Account | None, *, admitted: bool) -> str:
     return "account blocked" if account.blocked else "wrong password"
 
 
-def _form(
+async def _form(
     request: Request,
     settings: OwnSettings,
     *,
@@ -194,6 +198,7 @@ def _form(
     error: str | None = None,
     status: int = 200,
 ) -> Response:
+    await let_sign_in_lead_on(request, settings, next_path)
     return render(
         request,
         "auth/sign_in.html",

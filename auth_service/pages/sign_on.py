@@ -2,13 +2,15 @@
 
 import time
 from typing import Annotated
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from fastapi import Depends, Request, Response
 from fastapi.responses import RedirectResponse
 
+from auth_service.commands.oauth import ProviderClient
 from auth_service.commands.passwords import Passwords
 from auth_service.domain.tokens import Subject
+from auth_service.queries.clients import client_if_known
 from auth_service.queries.keys import Keys
 from auth_service.queries.sessions import signed_in
 from auth_service.settings import AuthSettings
@@ -16,6 +18,7 @@ from service_kit.errors import Unauthenticated
 from service_kit.identity import CurrentUser, visitor
 from service_kit.identity.sessions import Sealer
 from service_kit.pages import toast
+from service_kit.serving.frame import let_forms_lead_to
 from service_kit.serving.runtime import runtime_of
 from service_kit.text import message as _
 
@@ -26,6 +29,7 @@ NEXT_LENGTH_MAX = 8000
 HALF_LASTS_S = 300
 LINK_LASTS_S = 1800
 RECENT_S = 600
+FIELDS_MAX = 50
 
 
 async def settings_of(request: Request) -> AuthSettings:
@@ -151,6 +155,24 @@ def _sealer(settings: AuthSettings) -> Sealer:
 def is_recent(person: Subject) -> bool:
     """Whether this person has signed in within the last minutes, or only left the browser open."""
     return time.time() - person.authenticated_at < RECENT_S
+
+
+async def let_sign_in_lead_on(request: Request, settings: AuthSettings, target: str) -> None:
+    """Browsers hold the redirects after a form to the page's policy: name the client's site where it ends.
+
+    Only an address that the client has registered is named; any other would be refused later anyway.
+    """
+    path, _question, query = target.partition("?")
+    if path != f"{settings.public_path}/authorize":
+        return
+    asked = dict(parse_qsl(query, max_num_fields=FIELDS_MAX)) if query.count("&") < FIELDS_MAX else {}
+    client_id, address = asked.get("client_id", ""), asked.get("redirect_uri", "")
+    if not address or "\x00" in client_id:
+        return
+    async with runtime_of(request).database.reading() as session:
+        client = await client_if_known(session, client_id)
+    if client is not None and ProviderClient(client).check_redirect_uri(address):
+        let_forms_lead_to(request, address)
 
 
 def sign_in_again(settings: AuthSettings, person: Subject, back: str) -> Response:

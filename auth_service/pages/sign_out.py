@@ -15,6 +15,7 @@ from auth_service.queries.clients import may_return_to
 from auth_service.settings import AuthSettings
 from service_kit.database import ReadSession
 from service_kit.pages import render
+from service_kit.serving.frame import let_forms_lead_to
 from service_kit.web import Reading, ServiceRouter, Writing, runtime_of
 
 router = ServiceRouter(include_in_schema=False)
@@ -67,6 +68,9 @@ async def leave_for_client(
         named = UUID(hint["sid"])
         back = back.model_copy(update={"client_id": hint["aud"]})
     if person is not None and person.session_id != named:
+        address = await back.address(session, settings)
+        if not address.startswith("/"):
+            let_forms_lead_to(request, address)
         return render(request, "auth/sign_out.html", {"back": back})
     response = RedirectResponse(await back.address(session, settings), SEE_OTHER)
     if named is not None:

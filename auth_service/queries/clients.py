@@ -20,6 +20,10 @@ async def clients(
     return (await session.scalars(statement)).all()
 
 
+async def client_if_known(session: ReadSession, client_id: str) -> OAuthClient | None:
+    return await session.get(OAuthClient, client_id)
+
+
 async def client(session: ReadSession, client_id: str) -> OAuthClient:
     found = await session.get(OAuthClient, client_id.replace("\x00", ""))
     if found is None:

@@ -156,7 +156,10 @@ class Frame:
 
     def _add_headers(self, headers: MutableHeaders, request: Request) -> None:
         headers[REQUEST_ID_HEADER] = request.state.request_id
-        headers.setdefault("Content-Security-Policy", self._policy.format(nonce=request.state.csp_nonce))
+        policy = self._policy.format(nonce=request.state.csp_nonce)
+        if (target := getattr(request.state, "form_target", None)) is not None:
+            policy = policy.replace("form-action 'self'", f"form-action 'self' {target}")
+        headers.setdefault("Content-Security-Policy", policy)
         headers.setdefault("X-Content-Type-Options", "nosniff")
         headers.setdefault("X-Frame-Options", "DENY")
         headers.setdefault("Referrer-Policy", "same-origin")
@@ -230,6 +233,11 @@ def _route_of(scope: Scope) -> str:
     """The route's template; raw paths would give one time series per task."""
     route = scope.get("route")
     return getattr(route, "path_format", None) or getattr(route, "path", None) or "unmatched"
+
+
+def let_forms_lead_to(request: Request, address: str) -> None:
+    """A form on this page may end at this address of another site, which has been checked by whoever says so."""
+    request.state.form_target = _origin(address)
 
 
 def _origin(url: str) -> str:

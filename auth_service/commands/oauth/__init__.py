@@ -4,7 +4,17 @@ Authlib's server side is synchronous. Each call runs whole inside `AsyncSession.
 work is awaited on our own asynchronous connection: one engine, one transaction, no thread.
 """
 
-from auth_service.commands.oauth.authorizing import Authorized, Refused, SignInNeeded, authorize
+from auth_service.commands.oauth.authorizing import (
+    RESPONSE_MODES,
+    Authorized,
+    ConsentNeeded,
+    Outcome,
+    PostedBack,
+    Refused,
+    SignInNeeded,
+    authorize,
+)
+from auth_service.commands.oauth.client import ProviderClient
 from auth_service.commands.oauth.exchange import (
     authorize_device,
     exchange_token,
@@ -12,15 +22,21 @@ from auth_service.commands.oauth.exchange import (
     revoke_token,
 )
 from auth_service.commands.oauth.requests import OAuthAnswer, OAuthCall
-from auth_service.commands.oauth.server import KnownClients, Provider, mint_access_token
+from auth_service.commands.oauth.server import SCOPES, KnownClients, Provider, mint_access_token
 from auth_service.commands.oauth.trying import Trial, try_client
 
 __all__ = [
+    "RESPONSE_MODES",
+    "SCOPES",
     "Authorized",
+    "ConsentNeeded",
     "KnownClients",
     "OAuthAnswer",
     "OAuthCall",
+    "Outcome",
+    "PostedBack",
     "Provider",
+    "ProviderClient",
     "Refused",
     "SignInNeeded",
     "Trial",

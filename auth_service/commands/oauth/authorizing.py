@@ -1,22 +1,29 @@
 """The authorization endpoint: may this client have a code for this person, and what has to happen before."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from urllib.parse import urlencode, urlsplit
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+from uuid import UUID
 
 from authlib.oauth2 import OAuth2Error
-from authlib.oauth2.rfc6749 import InvalidRequestError
+from authlib.oauth2.rfc6749 import AccessDeniedError, InvalidRequestError
 from sqlalchemy.orm import Session as SyncSession
 
+from auth_service.commands.oauth.client import ProviderClient
+from auth_service.commands.oauth.consent import give_consent
 from auth_service.commands.oauth.grants import AuthorizationCodeGrant, S256Required
 from auth_service.commands.oauth.id_tokens import IdTokenByCode
 from auth_service.commands.oauth.requests import OAuthAnswer, OAuthCall, ProviderRequest
+from auth_service.commands.oauth.resources import allowed_audiences, chosen_audiences
 from auth_service.commands.oauth.server import Provider, ProviderServer
-from auth_service.domain.tokens import Subject
+from auth_service.domain.tokens import TWO_FACTORS, Subject, read_id_token_hint
+from auth_service.models import Account, Consent, TotpFactor
 from service_kit.database import Session
 
 PARAMETER_LENGTH_MAX = 2000
+RESPONSE_MODES = ("query", "form_post")
 
 
 @dataclass(frozen=True)
@@ -24,6 +31,28 @@ class Authorized:
     """Send the browser back to the client, with a code or with an error."""
 
     location: str
+
+
+@dataclass(frozen=True)
+class PostedBack:
+    """The same by a form (OAuth 2.0 Form Post Response Mode): nothing of the answer stands in an address."""
+
+    address: str
+    fields: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class ConsentNeeded:
+    """Ask the person whether this application may know all this."""
+
+    client_id: str
+    client_name: str
+    scopes: Sequence[str]
+    services: Sequence[str]
+    """Addresses of the services that it could call in the person's name."""
+
+    address: str
+    """Where the answer goes."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +71,7 @@ class Refused:
     reason: str
 
 
-Outcome = Authorized | SignInNeeded | Refused
+Outcome = Authorized | PostedBack | SignInNeeded | ConsentNeeded | Refused
 
 
 class LoginRequiredError(OAuth2Error):
@@ -52,11 +81,27 @@ class LoginRequiredError(OAuth2Error):
     description = "The person has to sign in."
 
 
-async def authorize(session: Session, provider: Provider, call: OAuthCall, person: Subject | None) -> Outcome:
-    """Answer an authorization request of `person`, who is absent when nobody is signed in."""
+class ConsentRequiredError(OAuth2Error):
+    error = "consent_required"
+    description = "The person has to let the application in."
+
+
+async def authorize(
+    session: Session,
+    provider: Provider,
+    call: OAuthCall,
+    person: Subject | None,
+    *,
+    consent: bool | None = None,
+) -> Outcome:
+    """Answer an authorization request of `person`, who is absent when nobody is signed in.
+
+    `consent` is what the person has just said to this very request.
+    """
 
     def run(sync_session: SyncSession) -> Outcome:
-        return _Authorization(ProviderServer(sync_session, provider, call), call, person).outcome()
+        server = ProviderServer(sync_session, provider, call)
+        return _Authorization(server, call, person, consent=consent).outcome()
 
     return await session.run_sync(run)
 
@@ -64,10 +109,15 @@ async def authorize(session: Session, provider: Provider, call: OAuthCall, perso
 class _Authorization:
     """One request on its way through the checks, in the order that keeps wrong addresses from being used."""
 
-    def __init__(self, server: ProviderServer, call: OAuthCall, person: Subject | None) -> None:
+    def __init__(
+        self, server: ProviderServer, call: OAuthCall, person: Subject | None, *, consent: bool | None
+    ) -> None:
         self._server = server
         self._call = call
         self._person = person
+        self._consent = consent
+        self._hinted: dict[str, Any] | None = None
+        self._audiences: list[str] = []
         server.register_grant(AuthorizationCodeGrant, [S256Required(), IdTokenByCode(server.provider)])
 
     def outcome(self) -> Outcome:
@@ -76,19 +126,17 @@ class _Authorization:
             return Refused(refusal)
         try:
             self._refuse_unclear()
-            needed = self._sign_in_needed()
+            # The request is checked before a person types a password for it, or is asked anything.
+            grant = self._server.get_consent_grant(self._call, end_user=self._person)
+            needed = self._sign_in_needed() or self._consent_needed(grant.request)
             if needed is not None:
-                # The request is checked before a person types a password for it.
-                self._server.get_consent_grant(self._call, end_user=self._person)
                 return needed
-            return Authorized(self._with_issuer(self._code_location()))
+            return self._answered(self._code())
         except OAuth2Error as error:
-            return Authorized(self._error_location(error))
+            return self._answered(self._fault(error))
         except ValueError:
             # Authlib refuses to repeat unusual characters in its error texts.
-            return Authorized(
-                self._error_location(InvalidRequestError("A parameter has forbidden characters."))
-            )
+            return self._answered(self._fault(InvalidRequestError("A parameter has forbidden characters.")))
 
     def _refuse_address(self) -> str | None:
         """Without a known client and one of its own addresses there is nowhere to send the browser."""
@@ -110,7 +158,7 @@ class _Authorization:
             raise InvalidRequestError("A parameter is there twice.")
         if any(len(value) > PARAMETER_LENGTH_MAX or "\x00" in value for _, value in self._call.parameters):
             raise InvalidRequestError("A parameter is too long or has forbidden characters.")
-        if self._call.one("response_mode") not in {None, "query"}:
+        if self._call.one("response_mode") not in {None, *RESPONSE_MODES}:
             raise InvalidRequestError("This response_mode is not supported.")
         if self._call.one("request") or self._call.one("request_uri"):
             raise _RequestObjectError
@@ -119,15 +167,73 @@ class _Authorization:
         prompts = (self._call.one("prompt") or "").split()
         if "none" in prompts and len(prompts) > 1:
             raise InvalidRequestError("Invalid prompt.")
+        client = self._server.query_client(self._call.one("client_id") or "")
+        if client is not None:
+            allowed = allowed_audiences(self._server.settings, client.row)
+            self._audiences = chosen_audiences(allowed, None, self._call.resources)
+        if (hint := self._call.one("id_token_hint")) is not None:
+            self._hinted = read_id_token_hint(
+                hint, self._server.provider.ring.public, issuer=self._server.settings.issuer
+            )
+            if self._hinted is None:
+                raise InvalidRequestError("Invalid id_token_hint.")
 
     def _sign_in_needed(self) -> SignInNeeded | None:
         prompts = (self._call.one("prompt") or "").split()
-        too_old = self._person is not None and self._is_too_old(self._person)
-        if self._person is not None and not too_old and not {"login", "select_account"} & set(prompts):
+        person, silent = self._person, "none" in prompts
+        if (
+            person is not None
+            and not self._is_too_old(person)
+            and not self._is_somebody_else(person)
+            and not {"login", "select_account"} & set(prompts)
+            and (silent or not self._is_too_weak(person))
+        ):
+            return None
+        if silent:
+            raise LoginRequiredError
+        return SignInNeeded(login_hint=self._hinted_login(), again=person is not None)
+
+    def _is_somebody_else(self, person: Subject) -> bool:
+        return self._hinted is not None and self._hinted.get("sub") != str(person.guid)
+
+    def _hinted_login(self) -> str | None:
+        hint = self._call.one("login_hint")
+        if hint is not None or self._hinted is None:
+            return hint
+        account = self._server.session.get(Account, UUID(str(self._hinted["sub"])))
+        return None if account is None else account.login
+
+    def _is_too_weak(self, person: Subject) -> bool:
+        """Two factors are preferred, and the person has set up a second one since this sign-in.
+
+        A voluntary claim (Core, 3.1.2.1): who has no second factor goes on, and the client reads `acr`.
+        """
+        wanted = (self._call.one("acr_values") or "").split()
+        if not wanted or wanted[0] != TWO_FACTORS or person.assurance == TWO_FACTORS:
+            return False
+        factor = self._server.session.get(TotpFactor, person.guid)
+        return factor is not None and factor.confirmed_at is not None
+
+    def _consent_needed(self, request: ProviderRequest) -> ConsentNeeded | None:
+        person = self._person
+        assert person is not None  # noqa: S101  the sign-in comes before
+        client: ProviderClient = request.client
+        prompts = (self._call.one("prompt") or "").split()
+        scopes = client.get_allowed_scope(self._call.one("scope")).split()
+        if self._consent is False:
+            raise AccessDeniedError
+        if self._consent:
+            give_consent(self._server, person.guid, client.client_id, scopes)
+            return None
+        given = self._server.session.get(Consent, (person.guid, client.client_id))
+        known = not client.row.third_party or (given is not None and set(scopes) <= set(given.scopes))
+        if known and "consent" not in prompts:
             return None
         if "none" in prompts:
-            raise LoginRequiredError
-        return SignInNeeded(login_hint=self._call.one("login_hint"), again=self._person is not None)
+            raise ConsentRequiredError
+        return ConsentNeeded(
+            client.client_id, client.row.name, scopes, self._audiences, self._call.one("redirect_uri") or ""
+        )
 
     def _is_too_old(self, person: Subject) -> bool:
         age = self._call.one("max_age")
@@ -135,7 +241,7 @@ class _Authorization:
             return False
         return datetime.now(UTC).timestamp() - person.authenticated_at > int(age[:10])
 
-    def _code_location(self) -> str:
+    def _code(self) -> dict[str, str]:
         grant = self._server.get_consent_grant(self._call, end_user=self._person)
         request: ProviderRequest = grant.request
         answer: OAuthAnswer = self._server.create_authorization_response(
@@ -144,9 +250,11 @@ class _Authorization:
         location = dict(answer.headers).get("Location")
         if location is None:
             raise InvalidRequestError("The request cannot be answered.")
-        return location
+        # Authlib wrote an address; the answer is what it added to it.
+        added = parse_qsl(urlsplit(location).query)
+        return {name: value for name, value in added if name in {"code", "state"}}
 
-    def _error_location(self, error: OAuth2Error) -> str:
+    def _fault(self, error: OAuth2Error) -> dict[str, str]:
         parameters = {"error": str(error.error)}
         if description := error.get_error_description():
             # Only printable ASCII without quotes may stand there (RFC 6749, 4.1.2.1).
@@ -155,11 +263,15 @@ class _Authorization:
             )
         if state := self._call.one("state"):
             parameters["state"] = state
-        return self._with_issuer(_with_parameters(self._call.one("redirect_uri") or "", parameters))
+        return parameters
 
-    def _with_issuer(self, location: str) -> str:
-        """RFC 9207: the client sees who answered, so that answers of two providers cannot be mixed up."""
-        return _with_parameters(location, {"iss": self._server.settings.issuer})
+    def _answered(self, parameters: dict[str, str]) -> Authorized | PostedBack:
+        address = self._call.one("redirect_uri") or ""
+        # RFC 9207: the client sees who answered, so that answers of two providers cannot be mixed up.
+        parameters["iss"] = self._server.settings.issuer
+        if self._call.one("response_mode") == "form_post":
+            return PostedBack(address, parameters)
+        return Authorized(_with_parameters(address, parameters))
 
 
 class _RequestObjectError(OAuth2Error):

@@ -70,6 +70,7 @@ class AuthorizationCodeGrant(grants.AuthorizationCodeGrant):
                 scope=request.scope,
                 nonce=data.get("nonce"),
                 code_challenge=data["code_challenge"],
+                resources=self.server.call.resources or None,
                 expires_at=self.server.now + timedelta(seconds=self.server.settings.authorization_code_s),
             )
         )
@@ -91,6 +92,7 @@ class AuthorizationCodeGrant(grants.AuthorizationCodeGrant):
             return None
         if row.expires_at <= self.server.now:
             return None
+        self.server.access_tokens.granted = row.resources
         return IssuedCode(row, redirect_uri_expected="redirect_uri" in self.request.form)
 
     def _answer_replay(self, row: AuthorizationCode) -> None:
@@ -179,6 +181,7 @@ class RefreshTokenGrant(grants.RefreshTokenGrant):
                 address=self.server.call.address,
             )
             return None
+        self.server.access_tokens.granted = family.resources
         return HeldRefreshToken(row, family) if row.expires_at > now else None
 
     def authenticate_user(self, refresh_token: HeldRefreshToken) -> Subject:

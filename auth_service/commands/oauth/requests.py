@@ -46,7 +46,8 @@ class OAuthCall:
         """The first parameter that is there twice, which RFC 6749 forbids."""
         names: set[str] = set()
         for name, _ in self.parameters:
-            if name in names:
+            # A token may be asked for several services (RFC 8707, 2).
+            if name in names and name != "resource":
                 return name
             names.add(name)
         return None
@@ -54,6 +55,11 @@ class OAuthCall:
     def one(self, name: str) -> str | None:
         """The value of a parameter; an empty one counts as absent (RFC 6749, 3.1)."""
         return next((value for key, value in self.parameters if key == name and value), None)
+
+    @property
+    def resources(self) -> list[str]:
+        """The services that a token is asked for; with or without a slash at the end they are the same."""
+        return [value.rstrip("/") for name, value in self.parameters if name == "resource" and value]
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,14 @@ from sqlalchemy.orm import Session as SyncSession
 
 from auth_service.commands.oauth.client import ProviderClient
 from auth_service.commands.oauth.requests import OAuthAnswer, OAuthCall, ProviderRequest
+from auth_service.commands.oauth.resources import allowed_audiences, chosen_audiences
 from auth_service.domain.keys import ACCESS_TOKENS, KeyRing
 from auth_service.domain.tokens import SERVICE_SUBJECT, Subject, digest, new_secret, person_claims
 from auth_service.models import Account, OAuthClient, RefreshToken, SignOnSession, TokenFamily
 from auth_service.settings import AuthSettings
 from service_kit.ids import new_id
 
-SCOPES = ("openid", "profile", "email")
+SCOPES = ("openid", "profile", "email", "phone", "address")
 CLIENT_LIFE_S = 5.0
 """So long after a change of a client another process may still act on the old one."""
 
@@ -64,8 +65,12 @@ class Provider:
 class AccessTokens(JWTBearerTokenGenerator):
     """Access tokens of RFC 9068 with guid and role (S3-13), signed by the one active key."""
 
-    def __init__(self, provider: Provider) -> None:
+    def __init__(self, provider: Provider, *, asked: Sequence[str] = ()) -> None:
         self._provider = provider
+        self._asked = list(asked)
+        self.granted: list[str] | None = None
+        """Services that the code or the family is good for; absent: whatever the client may call."""
+
         super().__init__(
             issuer=provider.settings.issuer,
             alg=ACCESS_TOKENS,
@@ -77,8 +82,9 @@ class AccessTokens(JWTBearerTokenGenerator):
         return self._provider.ring.signing(ACCESS_TOKENS, datetime.now(UTC))
 
     def get_audiences(self, client: ProviderClient, user: Subject | None, scope: str) -> list[str]:
-        del client, user, scope
-        return self._provider.settings.audiences
+        del user, scope
+        allowed = allowed_audiences(self._provider.settings, client.row)
+        return chosen_audiences(allowed, self.granted, self._asked)
 
     def get_extra_claims(
         self, client: ProviderClient, grant_type: str, user: Subject | None, scope: str
@@ -99,7 +105,8 @@ class ProviderServer(AuthorizationServer):
         self.settings = provider.settings
         self.call = call
         self.now = datetime.now(UTC)
-        self.register_token_generator("default", AccessTokens(provider))
+        self.access_tokens = AccessTokens(provider, asked=call.resources)
+        self.register_token_generator("default", self.access_tokens)
 
     def query_client(self, client_id: str) -> ProviderClient | None:
         row = self.provider.clients.find(self.session, client_id)
@@ -136,6 +143,7 @@ class ProviderServer(AuthorizationServer):
             scope=token.get("scope", ""),
             created_at=self.now,
             expires_at=sign_on.expires_at,
+            resources=self.access_tokens.granted,
         )
         self.session.add(family)
         self.session.flush()
