@@ -1,32 +1,22 @@
-"""Reads events in batches: parse, validate, one transaction for effect and proof, then the offsets.
+"""Reads records in batches, has them handled, then commits their offsets.
 
-Nothing an event does can acknowledge it: offsets are committed only after the transaction. What can never be
-handled becomes a dead letter; trouble of database, registry or network is tried again with growing delay
-while the partition waits, so that the order per key holds.
+Nothing an event does can acknowledge it: offsets are committed only after the transaction of its effect.
 """
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-from uuid import UUID
 
-import orjson
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, RebalanceInProgressError
-from opentelemetry import propagate, trace
 
 from service_kit import telemetry
 from service_kit.broker import Cluster
 from service_kit.consuming import EventRouter
-from service_kit.database import Database, will_pass
-from service_kit.dead_letters import Undeliverable, put_aside
-from service_kit.errors import ServiceError, Unavailable
-from service_kit.events import Event, Received
-from service_kit.inbox import first_time
-from service_kit.records import Unreadable, event_of, framed, headers_of
+from service_kit.database import Database
+from service_kit.handling import RecordHandler, TooManyDeadLetters
 from service_kit.schema_client import SchemaClient
 from service_kit.settings import ServiceSettings
 
@@ -37,15 +27,8 @@ POLL_MS = 250
 COMMIT_S = 0.25
 ASKING_S = 5.0
 CLUSTER_CHECK_S = 1.0
-LONGEST_DELAY_S = 10.0
-DEAD_LETTERS_IN_A_ROW = 100
-"""More than this without one good event between them is a fault of ours, not of the events."""
 
-LINKS = 32
-
-
-class TooManyDeadLetters(Exception):
-    """The consumer stopped instead of draining the topic into dead letters."""
+_Batch = Mapping[TopicPartition, Sequence[ConsumerRecord]]
 
 
 class BrokerReplaced(Exception):
@@ -82,15 +65,6 @@ class _ClusterWatch:
             self.asked_at = now
 
 
-@dataclass(frozen=True, slots=True)
-class _Poison:
-    """A record that can not even be read, and why."""
-
-    record: ConsumerRecord
-    reason: str
-    detail: str
-
-
 class BatchConsumer:
     """`run` consumes until it is cancelled. It raises on trouble with the broker that a new start cures."""
 
@@ -102,14 +76,14 @@ class BatchConsumer:
         router: EventRouter,
         *,
         instance: str | None = None,
+        batch: int = BATCH,
     ) -> None:
         self._settings = settings
-        self._database = database
-        self._schemas = schemas
+        self._batch = batch
         self._router = router
+        self._handler = RecordHandler(database, schemas, router)
         self._instance = instance
         self._consumer: AIOKafkaConsumer | None = None
-        self._dead_in_a_row = 0
         self._in_hand = 0
         self._uncommitted: dict[TopicPartition, int] = {}
         self._committed_at = 0.0
@@ -143,16 +117,11 @@ class BatchConsumer:
             log.info("consumer_started", topics=sorted(self._router.topics))
             while True:
                 await asyncio.sleep(self._settings.consumer_linger_s)
-                batches = await consumer.getmany(timeout_ms=POLL_MS, max_records=BATCH)
+                batches = await _next_batches(consumer, self._batch)
                 await watch.refuse_another()
                 self._measure(consumer)
                 if batches:
-                    records = [record for partition in batches.values() for record in partition]
-                    self._in_hand = len(records)
-                    await self._handle(records)
-                    self._in_hand = 0
-                    for partition, handled in batches.items():
-                        self._uncommitted[partition] = handled[-1].offset + 1
+                    await self._handle(batches)
                     self.progress_at = time.time()
                     telemetry.CONSUMER_PROGRESS.set(self.progress_at)
                 elif self.lag() == 0:
@@ -166,6 +135,19 @@ class BatchConsumer:
             self._consumer = None
             await broker.stop()
             await consumer.stop()
+
+    async def _handle(self, batches: Sequence[_Batch]) -> None:
+        """Handle the batches side by side; what one of them raises is raised when all have come to an end."""
+        works = [[record for records in batch.values() for record in records] for batch in batches]
+        self._in_hand = sum(len(work) for work in works)
+        outcomes = await asyncio.gather(*map(self._handler.handle, works), return_exceptions=True)
+        for outcome in outcomes:
+            if outcome is not None:
+                raise outcome
+        self._in_hand = 0
+        for batch in batches:
+            for partition, handled in batch.items():
+                self._uncommitted[partition] = handled[-1].offset + 1
 
     def lag(self) -> int | None:
         """Events in our partitions that were not handled yet; None before the broker has told."""
@@ -218,111 +200,18 @@ class BatchConsumer:
             # The partitions went to another process, which reads these events again and finds them handled.
             log.info("offsets_not_committed", error=type(error).__name__)
 
-    async def _handle(self, records: Sequence[ConsumerRecord]) -> None:
-        events: list[Received[Event]] = []
-        origin: dict[int, ConsumerRecord] = {}
-        for record in records:
-            parsed = await self._patiently(lambda record=record: self._parse(record))
-            if isinstance(parsed, _Poison):
-                # What came before it is handled first, so that the order per key holds.
-                await self._act(events, origin)
-                events, origin = [], {}
-                await self._put_aside(record, parsed.reason, parsed.detail)
-            elif parsed is not None:
-                origin[id(parsed)] = record
-                events.append(parsed)
-        await self._act(events, origin)
 
-    async def _act(self, events: list[Received[Event]], origin: dict[int, ConsumerRecord]) -> None:
-        """Handle the batch in one transaction; when an event spoils it, each half by itself."""
-        if not events:
-            return
-        started = time.perf_counter()
-        try:
-            await self._patiently(lambda: self._transact(events))
-        except Exception as error:
-            if len(events) == 1:
-                reason = error.code if isinstance(error, ServiceError) else type(error).__name__
-                log.exception("event_not_handled", event_id=str(events[0].event_id))
-                await self._put_aside(origin[id(events[0])], reason, str(error))
-                return
-            middle = len(events) // 2
-            await self._act(events[:middle], origin)
-            await self._act(events[middle:], origin)
-            return
-        self._dead_in_a_row = 0
-        telemetry.BATCH_SECONDS.observe(time.perf_counter() - started)
+async def _next_batches(consumer: AIOKafkaConsumer, size: int) -> list[_Batch]:
+    """What has come; from a backlog two batches, which share no partition and so no key.
 
-    async def _transact(self, events: Sequence[Received[Event]]) -> None:
-        with telemetry.tracer.start_as_current_span("handle_events", links=_links(events)):
-            async with self._database.transaction() as session:
-                fresh = await first_time(session, events)
-                await self._router.handle(session, fresh)
-        for event in fresh:
-            telemetry.EVENTS_HANDLED.labels(event.data.name, "handled").inc()
-        if len(fresh) < len(events):
-            telemetry.EVENTS_HANDLED.labels("any", "duplicate").inc(len(events) - len(fresh))
-
-    async def _patiently(self, work: Any) -> Any:
-        """Do it until nothing transient stands in its way; the partition waits meanwhile."""
-        delay_s = 0.1
-        while True:
-            try:
-                return await work()
-            except Exception as error:
-                if not (isinstance(error, Unavailable) or will_pass(error)):
-                    raise
-                log.warning("waiting", error=type(error).__name__, detail=str(error)[:300], delay_s=delay_s)
-            await asyncio.sleep(delay_s)
-            delay_s = min(delay_s * 2, LONGEST_DELAY_S)
-
-    async def _parse(self, record: ConsumerRecord) -> Received[Event] | _Poison | None:
-        """The event; why it is none; or None for an event this service does not hear."""
-        headers = headers_of(record)
-        type_name = headers.get("ce_type")
-        if type_name is None:
-            return _Poison(record, "no_type", "the record has no ce_type header")
-        kind = self._router.event_of(type_name)
-        if kind is None:
-            return None
-        schema_id, data = framed(record.value or b"")
-        try:
-            if schema_id is not None:
-                schema = await self._schemas.by_id(schema_id)
-                schema.refuse_invalid(orjson.loads(data))
-            return event_of(record, kind, headers, data)
-        except Unreadable as error:
-            return _Poison(record, error.reason, str(error))
-        except orjson.JSONDecodeError as error:
-            return _Poison(record, "not_json", str(error))
-        except ServiceError as error:
-            if isinstance(error, Unavailable):
-                raise
-            return _Poison(record, error.code, str(error))
-
-    async def _put_aside(self, record: ConsumerRecord, reason: str, detail: str) -> None:
-        if self._dead_in_a_row >= DEAD_LETTERS_IN_A_ROW:
-            raise TooManyDeadLetters(
-                f"{self._dead_in_a_row} events in a row could not be handled; the last: {reason}: {detail}"
-            )
-        headers = headers_of(record)
-        undeliverable = Undeliverable(
-            topic=record.topic,
-            partition=record.partition,
-            offset=record.offset,
-            key=record.key,
-            value=record.value,
-            headers=headers,
-            event_id=_uuid_or_none(headers.get("ce_id")),
-        )
-
-        async def keep() -> None:
-            async with self._database.transaction() as session:
-                await put_aside(session, undeliverable, reason=reason, detail=detail)
-
-        await self._patiently(keep)
-        self._dead_in_a_row += 1
-        telemetry.EVENTS_HANDLED.labels("any", "dead").inc()
+    While the database works on one of them, we work on the other.
+    """
+    first = await consumer.getmany(timeout_ms=POLL_MS, max_records=size)
+    others = consumer.assignment() - first.keys()
+    if sum(len(records) for records in first.values()) < size or not others:
+        return [first] if first else []
+    second = await consumer.getmany(*others, timeout_ms=0, max_records=size)
+    return [first, second] if second else [first]
 
 
 def _behind(consumer: AIOKafkaConsumer, partition: TopicPartition) -> int | None:
@@ -351,17 +240,3 @@ async def _unread(consumer: AIOKafkaConsumer, topics: Iterable[str]) -> int | No
         for partition, read in zip(partitions, committed, strict=True)
     )
     return int(unread)
-
-
-def _links(events: Sequence[Received[Event]]) -> list[trace.Link]:
-    """The traces of the events in the batch, as links of the batch's one span."""
-    carriers = [{"traceparent": event.traceparent} for event in events[:LINKS] if event.traceparent]
-    spans = [trace.get_current_span(propagate.extract(carrier)) for carrier in carriers]
-    return [trace.Link(span.get_span_context()) for span in spans]
-
-
-def _uuid_or_none(value: str | None) -> UUID | None:
-    try:
-        return UUID(value or "")
-    except ValueError:
-        return None

@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger, Column, DateTime, Integer, LargeBinary, Table
 
 from service_kit.database import Session, kit_metadata
 from service_kit.events import Event, Received
-from service_kit.rows import arrays, inserting
+from service_kit.rows import inserting, these
 from service_kit.telemetry import DUPLICATES_DIFFERENT
 
 log = structlog.get_logger()
@@ -58,7 +58,7 @@ async def first_time(session: Session, events: Sequence[R]) -> list[R]:
         return []
     # Sorted by id, so that two consumers with the same ids can not lock each other out.
     rows = [_row(event) for event in sorted(fresh.values(), key=lambda event: event.event_id)]
-    accepted = set((await session.scalars(MARK, arrays(rows))).all())
+    accepted = set((await session.scalars(MARK, these(rows))).all())
     repeated += [event for event_id, event in fresh.items() if event_id not in accepted]
     await _alarm_on_other_content(session, repeated)
     return [event for event_id, event in fresh.items() if event_id in accepted]

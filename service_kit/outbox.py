@@ -18,7 +18,7 @@ from service_kit.context import context
 from service_kit.database import Session, kit_metadata, notify_after_commit
 from service_kit.events import Event, Received
 from service_kit.ids import new_id
-from service_kit.rows import arrays, inserting
+from service_kit.rows import inserting, these
 from service_kit.telemetry import causation_id, correlation_id, current_traceparent
 
 CHANNEL = "outbox"
@@ -92,7 +92,7 @@ async def publish_many(session: Session, items: Sequence[Outgoing]) -> None:
     rows = [row for item in items for row in _rows(session, item, here)]
     # Pending changes of the aggregates must reach the database before the rows that tell of them.
     await session.flush()
-    await session.execute(ADD, arrays(rows))
+    await session.execute(ADD, these(rows))
     notify_after_commit(session, CHANNEL)
 
 
@@ -127,14 +127,14 @@ def _rows(session: Session, item: Outgoing, here: str | None) -> list[dict[str, 
             {
                 "event_id": event_id,
                 "topic": fact.topic,
-                "key": str(item.key),
+                "key": item.key,
                 "name": fact.name,
                 "version": fact.version,
                 "schema_id": schema.id,
                 "data": data,
                 "occurred_at": item.occurred_at,
                 "correlation_id": item.cause.correlation_id if item.cause else correlation_id.get(),
-                "causation_id": str(item.cause.event_id) if item.cause else causation_id.get(),
+                "causation_id": item.cause.event_id if item.cause else causation_id.get(),
                 "traceparent": item.cause.traceparent if item.cause else here,
             }
         )

@@ -158,6 +158,10 @@ class SchemaClient:
             self._by_id[schema.id] = self._by_type[event.type_name()] = schema
         return self._by_type[event.type_name()]
 
+    def known(self, schema_id: int) -> Schema | None:
+        """The schema of this id if it was asked for before."""
+        return self._by_id.get(schema_id)
+
     async def by_id(self, schema_id: int) -> Schema:
         """The schema of a received event. Raises `Invalid` for an id the registry does not know."""
         if schema_id not in self._by_id:

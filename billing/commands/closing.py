@@ -38,7 +38,7 @@ from service_kit.context import clock, settings
 from service_kit.database import Session
 from service_kit.live.changes import announce
 from service_kit.outbox import Outgoing, publish_many
-from service_kit.rows import any_of, arrays, given, inserting
+from service_kit.rows import any_of, given, inserting, these
 
 log = structlog.get_logger()
 
@@ -83,7 +83,7 @@ async def open_day(session: Session, day: date) -> None:
 async def _open(session: Session, day: date) -> None:
     own = settings(session, BillingSettings)
     row = {"business_date": day, "zone": own.business_time_zone, "opened_at": day_bounds(day, own.zone)[0]}
-    await session.execute(inserting(days, *row).on_conflict_do_nothing(), arrays([row]))
+    await session.execute(inserting(days, *row).on_conflict_do_nothing(), these([row]))
 
 
 async def _due_days(session: Session, last_closed: date | None) -> list[date]:
@@ -186,9 +186,9 @@ async def _write_payouts(
         }
         for entry in due
     ]
-    await session.execute(inserting(entries, *journal[0]), arrays(journal))
-    await session.execute(inserting(payouts, *paid[0]), arrays(paid))
-    await session.execute(inserting(letters, *queued[0]), arrays(queued))
+    await session.execute(inserting(entries, *journal[0]), these(journal))
+    await session.execute(inserting(payouts, *paid[0]), these(paid))
+    await session.execute(inserting(letters, *queued[0]), these(queued))
 
 
 async def _write_postings(session: Session, written: Sequence[Posting]) -> None:
@@ -204,7 +204,7 @@ async def _write_postings(session: Session, written: Sequence[Posting]) -> None:
         }
         for posting in written
     ]
-    await session.execute(inserting(postings, *rows[0]), arrays(rows))
+    await session.execute(inserting(postings, *rows[0]), these(rows))
 
 
 async def _settle_accounts(
@@ -236,7 +236,7 @@ async def _settle_accounts(
         update(accounts)
         .where(accounts.c.id == after.c.id)
         .values({name: after.c[name] for name in ("balance_cents", "version", "carried_cents")}),
-        arrays(rows),
+        these(rows),
     )
 
 
@@ -301,7 +301,7 @@ async def _fix_figures(
         statement.on_conflict_do_update(
             index_elements=["business_date"], set_={name: statement.excluded[name] for name in fixed}
         ),
-        arrays(rows),
+        these(rows),
     )
     results = [_day_result(day, figures, own, now, debt=int(debt), debtors=debtors) for day in closed]
     await publish_many(session, results)

@@ -23,7 +23,7 @@ from billing.settings import BillingSettings
 from service_kit.context import clock, settings
 from service_kit.database import Session
 from service_kit.money import format_cents
-from service_kit.rows import any_of, arrays, given
+from service_kit.rows import any_of, given, these
 from service_kit.text import LOCALES, gettext, in_locale
 from service_kit.text import message as _
 
@@ -76,7 +76,7 @@ async def write_letters(session: Session) -> int:
         update(letters)
         .where(letters.c.payout_id == done.c.payout_id)
         .values(state="written", path=done.c.path, written_at=clock(session).now()),
-        arrays(rows),
+        these(rows),
     )
     return len(queued)
 

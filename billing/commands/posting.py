@@ -41,7 +41,7 @@ from service_kit.database import Session
 from service_kit.events import Received
 from service_kit.live.changes import announce
 from service_kit.outbox import Outgoing, publish_many
-from service_kit.rows import arrays, inserting
+from service_kit.rows import inserting, these
 from service_kit.text import message as _
 
 _GIVEN_TITLES = inserting(titles, "task_id", "title", "jira_id", "updated_at")
@@ -203,7 +203,7 @@ async def _keep_titles(session: Session, facts: Iterable[TaskFact]) -> None:
         }
     if not newest:
         return
-    await session.execute(KEEP_TITLES, arrays([newest[task_id] for task_id in sorted(newest)]))
+    await session.execute(KEEP_TITLES, these([newest[task_id] for task_id in sorted(newest)]))
 
 
 async def _price(session: Session, facts: Sequence[Received[TaskFact]]) -> list[Outgoing]:
@@ -224,7 +224,7 @@ async def _price(session: Session, facts: Sequence[Received[TaskFact]]) -> list[
         }
         for task_id, price in drawn.items()
     ]
-    new = (await session.scalars(FIX_PRICES, arrays(rows))).all()
+    new = (await session.scalars(FIX_PRICES, these(rows))).all()
     return [_priced(first[task_id], drawn[task_id]) for task_id in sorted(new)]
 
 

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from sqlalchemy import insert, text
 from local_stack.engines.kafka import Kafka
 from local_stack.ports import PortChooser
 from service_kit.broker import declare_topics
-from service_kit.consumer import BatchConsumer
+from service_kit.consumer import BATCH, BatchConsumer
 from service_kit.consuming import EventRouter
 from service_kit.context import Context
 from service_kit.database import Session
@@ -77,10 +77,10 @@ def relay(service: Service) -> Relay:
     return Relay(service.settings, [TOPIC, "sample.dead-letters"])
 
 
-def consumer(service: Service, router: EventRouter) -> BatchConsumer:
+def consumer(service: Service, router: EventRouter, *, batch: int = BATCH) -> BatchConsumer:
     context = service.database.context
     assert isinstance(context, Context)
-    return BatchConsumer(service.settings, service.database, context.schemas, router)
+    return BatchConsumer(service.settings, service.database, context.schemas, router, batch=batch)
 
 
 async def say(service: Service, task: UUID, cycle: int) -> None:
@@ -111,6 +111,45 @@ async def test_what_was_said_acts_once_and_in_order_per_key(sample: Service) -> 
     for task, what in await effects(sample):
         by_task[task].append(int(what))
     assert by_task == {task: list(range(1, 11)) for task in tasks}
+
+
+async def test_a_backlog_is_handled_by_two_at_a_time_in_order_per_key(
+    sample: Service,
+) -> None:
+    tasks = [uuid4() for _ in range(8)]
+    async with in_background(relay(sample).run()):
+        for cycle in range(1, 11):
+            for task in tasks:
+                await say(sample, task, cycle)
+        last = await sample.scalar("select max(id) from outbox")
+
+        async def all_sent() -> bool:
+            return bool(await sample.scalar("select min(position) from relay_slots") == last)
+
+        await eventually(all_sent)
+    at_work, most = 0, 0
+    router = EventRouter()
+
+    @router.on_batch(TaskCompleted)
+    async def watched(session: Session, events: Sequence[Received[TaskCompleted]]) -> None:
+        nonlocal at_work, most
+        at_work += 1
+        most = max(most, at_work)
+        rows = [{"task_id": event.data.task_id, "what": str(event.data.cycle)} for event in events]
+        await session.execute(insert(Effect), rows)
+        at_work -= 1
+
+    async with in_background(consumer(sample, router, batch=5).run()):
+
+        async def all_there() -> bool:
+            return len(await effects(sample)) == 80
+
+        await eventually(all_there)
+    by_task = defaultdict(list)
+    for task, what in await effects(sample):
+        by_task[task].append(int(what))
+    assert by_task == {task: list(range(1, 11)) for task in tasks}
+    assert most == 2
 
 
 async def test_the_lag_of_a_group_counts_what_other_workers_have_in_hand(sample: Service) -> None:
