@@ -156,6 +156,7 @@
   const HIDDEN_MS = 10_000;
   const OFFLINE_MS = 3000;
   const AGAIN_MS = [500, 30_000];
+  const LATER_MS = 2000;
   const ROWS_MAX = 200;
   const SAID_MS = 8000;
   const BREATH_MS = 700;
@@ -167,6 +168,7 @@
   let again = 0;
   let hiding = 0;
   let cut = 0;
+  let later = 0;
   const wanted = new Set();
   let asking = false;
 
@@ -195,15 +197,21 @@
   async function keepUp() {
     if (asking) return;
     asking = true;
+    clearTimeout(later);
+    let names = [];
     try {
       while (wanted.size) {
-        const names = [...wanted];
+        names = [...wanted];
         wanted.clear();
         await refresh(names);
+        if (stream?.readyState === EventSource.OPEN) connected();
         await new Promise((resolve) => { setTimeout(resolve, BREATH_MS); });
       }
     } catch {
+      // The stream will not name them again: its mark has moved on.
+      for (const name of names) wanted.add(name);
       disconnected();
+      later = setTimeout(keepUp, LATER_MS * (0.75 + Math.random() / 2));
     } finally {
       asking = false;
     }
@@ -222,6 +230,7 @@
     wait = AGAIN_MS[0];
     clearTimeout(cut);
     cut = 0;
+    if (wanted.size) keepUp();
     if (!banner.textContent) return;
     banner.textContent = "";
     tell(body.dataset.textBack, "info");
@@ -243,6 +252,7 @@
     }
     for (const [address, waiting] of addresses) {
       const answer = await fetch(address, { headers: { "HX-Request": "true", Accept: "text/html" }, credentials: "same-origin" });
+      if (answer.status >= 500) throw new Error(`${answer.status} for a part of this page`);
       if (!answer.ok || answer.headers.has("HX-Redirect")) continue;
       const text = await answer.text();
       const fresh = new DOMParser().parseFromString(`<body>${text}</body>`, "text/html");

@@ -16,7 +16,8 @@ PICTURES = Path(os.environ.get("ATES_PICTURES", "test-results"))
 PHONE = {"width": 360, "height": 740}
 DESK = {"width": 1280, "height": 900}
 
-expect.set_options(timeout=15_000)
+# Not a claim about speed: a crowded machine may take its time, and what never comes fails all the same.
+expect.set_options(timeout=30_000)
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,16 @@ pytestmark = [pytest.mark.journey, pytest.mark.slow]
 
 OPEN = "#open-rows tr[id]:not([data-done])"
 
+KEEP_WHAT_IS_SAID = """
+addEventListener("DOMContentLoaded", () => {
+  window.said = [];
+  new MutationObserver((changes) => {
+    for (const change of changes) for (const node of change.addedNodes) window.said.push(node.textContent);
+  }).observe(document.getElementById("toasts"), { childList: true });
+});
+"""
+"""A toast goes away by itself, perhaps before a busy machine has looked at all the pages."""
+
 
 async def create(page: Page, title: str) -> str:
     """Create a task the way a browser does; answers who got it."""
@@ -47,11 +57,12 @@ async def test_an_assignment_comes_and_goes_by_itself_and_is_said(signed_in: Sig
     ):
         pages = [one, two, three, four, five, six]
         for page in pages:
+            await page.add_init_script(KEEP_WHAT_IS_SAID)
             await page.goto("/tracker/")
             await expect(page.get_by_role("heading", name="To do")).to_be_visible()
         await create(manager, title)
-        got = await eventually(lambda: owner(pages, title), within_s=5)
-        await expect(got.locator("#toasts")).to_contain_text(title)
+        got = await eventually(lambda: owner(pages, title))
+        await got.wait_for_function("(title) => said.some((text) => text.includes(title))", arg=title)
         await picture(got, "live")
 
         async def moved() -> bool:
@@ -61,10 +72,11 @@ async def test_an_assignment_comes_and_goes_by_itself_and_is_said(signed_in: Sig
             await expect(manager.locator("#distribution")).to_contain_text(re.compile(r"Done: \d+ tasks? ha"))
             # Whoever it is drawn for, everybody's page comes to the same end.
             await expect(manager.locator("#distribution .table")).to_be_visible()
-            holder = await eventually(lambda: owner(pages, title), within_s=5)
+            holder = await eventually(lambda: owner(pages, title))
             return holder is not got
 
-        await eventually(moved, within_s=60)
+        # One in six draws gives it to the same person again.
+        await eventually(moved, within_s=180)
         await expect(got.locator(OPEN, has_text=title)).to_have_count(0)
 
 
@@ -101,6 +113,15 @@ async def test_a_page_without_connection_says_so_and_catches_up(signed_in: SignI
     async with signed_in("manager") as page, signed_in("manager") as writer:
         await page.goto("/tracker/all")
         await expect(page.locator("#task-rows tr").first).to_be_visible()
+        # The news comes over a stream that is still open, and what it names cannot be fetched.
+        await page.context.route("**/tracker/all*", lambda route: route.abort())
+        first = f"Hang the picture {time.time_ns()}"
+        await create(writer, first)
+        await expect(page.locator("#connection")).to_contain_text("No connection")
+        await page.context.unroute("**/tracker/all*")
+        await expect(page.locator("#task-rows")).to_contain_text(first)
+        await expect(page.locator("#connection")).to_be_empty()
+        # Then there is no connection at all.
         await page.context.set_offline(True)
         await expect(page.locator("#connection")).to_contain_text("No connection")
         await create(writer, title)

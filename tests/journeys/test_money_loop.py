@@ -17,7 +17,7 @@ MOSCOW = ZoneInfo("Europe/Moscow")
 pytestmark = [pytest.mark.journey, pytest.mark.slow]
 
 
-async def test_a_worker_completes_a_task_and_sees_the_reward_within_a_second(signed_in: SignIn) -> None:
+async def test_a_worker_completes_a_task_and_sees_the_reward(signed_in: SignIn) -> None:
     async with signed_in("worker1") as page:
         await page.goto("/tracker/")
         await expect(page.get_by_role("heading", name="My tasks")).to_be_visible()
@@ -28,7 +28,7 @@ async def test_a_worker_completes_a_task_and_sees_the_reward_within_a_second(sig
         await expect(page.locator("#done")).to_contain_text(title)
         await page.goto("/billing/")
         reward = page.locator("tr", has_text=title).filter(has_text="Reward")
-        await expect(reward.first).to_be_visible(timeout=2_000)
+        await expect(reward.first).to_be_visible()
         await picture(page, "money")
 
 
