@@ -18,6 +18,7 @@ from schema_registry.domain.errors import RegistryError
 from schema_registry.settings import RegistrySettings
 from service_kit.listening import listen
 from service_kit.settings import ServiceSettings
+from service_kit.tail import Tails
 from service_kit.web import Runtime, ServiceRouter, create_app
 
 log = structlog.get_logger()
@@ -58,10 +59,12 @@ async def _ready(app: FastAPI, runtime: Runtime) -> AsyncIterator[None]:
             await commands.tell_change(session)
     log.info("contracts_registered", events=len(contracts), added=added)
     app.state.contracts = contracts
+    app.state.tails = tails = Tails(runtime.settings)
     changes: Changes = app.state.changes
     listening = asyncio.create_task(listen(runtime.database, CHANGES, heard=changes.heard, deaf=changes.deaf))
     try:
         yield
     finally:
         listening.cancel()
+        await tails.close()
         await asyncio.gather(listening, return_exceptions=True)

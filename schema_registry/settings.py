@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import ClassVar
 
+from service_kit.roles import Role
 from service_kit.settings import ServiceSettings
 
 OWN_SCHEMAS = Path(__file__).parent / "schemas"
@@ -21,3 +22,6 @@ class RegistrySettings(ServiceSettings):
 
     reading_closed: bool = False
     """Whether even reading through the gateway needs a sign-in or a token. The own port stays open."""
+
+    tail_roles: tuple[Role, ...] = (Role.ADMIN,)
+    """Who may look into the topics in the catalogue. Events carry ids and amounts, never names."""

@@ -125,9 +125,14 @@ public class $event {
 }
 """)
 
-_JAVASCRIPT = Template("""import { Kafka } from "kafkajs";
+_JAVASCRIPT = Template("""import kafkajs from "kafkajs";
+import lz4 from "lz4-napi";
 
-const kafka = new Kafka({ clientId: "my-service", brokers: "$servers".split(",") });
+// Records are packed with LZ4, which kafkajs leaves to a package.
+kafkajs.CompressionCodecs[kafkajs.CompressionTypes.LZ4] = () => ({
+  decompress: (packed) => lz4.decompressFrame(packed),
+});
+const kafka = new kafkajs.Kafka({ clientId: "my-service", brokers: "$servers".split(",") });
 const consumer = kafka.consumer({ groupId: "my-service" });
 await consumer.connect();
 await consumer.subscribe({ topic: "$topic", fromBeginning: true });
@@ -149,5 +154,5 @@ _PROGRAMS = (
         _PYTHON_REGISTRY,
     ),
     ("Java", Template("org.apache.kafka:kafka-clients, com.fasterxml.jackson.core:jackson-databind"), _JAVA),
-    ("JavaScript", Template("npm install kafkajs"), _JAVASCRIPT),
+    ("JavaScript", Template("npm install kafkajs lz4-napi"), _JAVASCRIPT),
 )

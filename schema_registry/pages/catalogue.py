@@ -13,7 +13,7 @@ from schema_registry.domain.consuming_code import consuming_code
 from schema_registry.domain.contracts import Contract, ContractVersion
 from schema_registry.domain.fields import changed_fields, fields_of, pretty
 from schema_registry.domain.trying import LENGTH_MAX, Fault, NotJson, faults_of
-from schema_registry.pages.known import contract_of, contracts_of, surroundings_of, version_of
+from schema_registry.pages.known import contract_of, contracts_of, offers_tail, surroundings_of, version_of
 from service_kit.pages import render
 from service_kit.web import Reading, ServiceRouter
 
@@ -48,6 +48,7 @@ async def catalogue(
             "others": others,
             "search": search,
             "services": services_of(contracts_of(request)),
+            "looks": offers_tail(request),
         },
     )
 
@@ -156,6 +157,7 @@ async def _version_page(
                 framed=surroundings.framed(contract.topic),
             ),
             "framed": surroundings.framed(contract.topic),
+            "looks": offers_tail(request),
             "tried": tried,
             "payload": tried.text if tried is not None else next(iter(examples), ""),
         },

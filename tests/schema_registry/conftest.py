@@ -3,9 +3,11 @@ import json
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import httpx2
 import pytest
 import uvicorn
@@ -14,10 +16,14 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet
 
 from schema_registry import app
+from schema_registry.api.rights import Credentials
+from service_kit.clock import FixedClock
 from service_kit.identity import Role
 from service_kit.identity.tokens import PublishedKeys, Verifier
 from service_kit.settings import ServiceSettings
-from tests.support.services import Service
+from tests.support.databases import Databases
+from tests.support.engines import DatabaseAddresses
+from tests.support.services import Service, settings_on
 
 V1 = "application/vnd.schemaregistry.v1+json"
 
@@ -99,10 +105,40 @@ class Web:
         )
 
 
+@pytest.fixture(scope="session")
+def place(databases: Databases) -> DatabaseAddresses:
+    """One database for all tests of the registry, emptied before each."""
+    return databases.fresh("schema_registry")
+
+
+@pytest.fixture(scope="session")
+def application(place: DatabaseAddresses, run_folder: Path) -> FastAPI:
+    """One application for all tests: to compose it anew takes longer than most of them."""
+    return app.web(settings_on(place, "schema_registry", run_folder))
+
+
 @pytest.fixture
-async def web(registry: Service) -> AsyncIterator[Web]:
-    """The registry's web process on a database of its own."""
-    running = Web(app.web(registry.settings), registry.settings, ECKey.generate_key("P-256", {"kid": "key"}))
+async def registry(place: DatabaseAddresses, clock: FixedClock, tmp_path: Path) -> AsyncIterator[Service]:
+    connection = await asyncpg.connect(place.superuser)
+    try:
+        # Schemas may not be deleted; triggers that see to it rest for the moment.
+        await connection.execute(
+            "set session_replication_role = replica;"
+            "truncate schemas, subject_versions, settings, changes restart identity"
+        )
+    finally:
+        await connection.close()
+    service = Service.on(place, "schema_registry", clock, tmp_path)
+    yield service
+    await service.close()
+
+
+@pytest.fixture
+async def web(registry: Service, application: FastAPI) -> AsyncIterator[Web]:
+    """The registry's web process, as after a start on an empty database."""
+    application.state.changes.deaf()
+    application.state.credentials = Credentials()
+    running = Web(application, registry.settings, ECKey.generate_key("P-256", {"kid": "key"}))
 
     async def keys() -> dict[str, Any]:
         return dict(KeySet([running.key]).as_dict(private=False))

@@ -49,15 +49,14 @@ class Service:
     def made(
         cls, package: str, databases: Databases, clock: FixedClock, folder: Path, **settings: object
     ) -> "Service":
-        addresses = databases.fresh(package)
-        kind = settings_class(package)
-        values = {
-            **SHARED_SETTINGS,
-            "database_url": addresses.service,
-            **own_settings(package, folder),
-            **settings,
-        }
-        made = kind(**values)
+        return cls.on(databases.fresh(package), package, clock, folder, **settings)
+
+    @classmethod
+    def on(
+        cls, addresses: DatabaseAddresses, package: str, clock: FixedClock, folder: Path, **settings: object
+    ) -> "Service":
+        """The service on a database that is there already."""
+        made = settings_on(addresses, package, folder, **settings)
         schemas = SchemaClient(made.registry_url, transport=files_as_registry())
         context = Context(made, clock, schemas)
         database = Database(addresses.service, pool_size=5, context=context, name=f"{made.name}-test")
@@ -95,6 +94,14 @@ class Service:
 
     async def close(self) -> None:
         await self.database.close()
+
+
+def settings_on(
+    addresses: DatabaseAddresses, package: str, folder: Path, **settings: object
+) -> ServiceSettings:
+    kind = settings_class(package)
+    own = own_settings(package, folder)
+    return kind(**{**SHARED_SETTINGS, "database_url": addresses.service, **own, **settings})
 
 
 def own_settings(package: str, folder: Path) -> dict[str, Any]:
