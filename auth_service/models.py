@@ -280,6 +280,23 @@ class TotpFactor(Base):
     """Time step of the last code that was taken: each step counts once."""
 
 
+class Passkey(Base):
+    """A key in somebody's device. Only its public half is here."""
+
+    __tablename__ = "passkeys"
+
+    id: Mapped[Id]
+    credential_id: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
+    account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id"), index=True)
+    public_key: Mapped[bytes] = mapped_column(LargeBinary)
+    sign_count: Mapped[int] = mapped_column(BigInteger)
+    """Grows with each use where the device counts; one that goes back tells of a copy."""
+
+    name: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[Moment]
+    used_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+
 class RecoveryCode(Base):
     """A way in for somebody who has lost the authenticator app; good once."""
 

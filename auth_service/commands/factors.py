@@ -17,7 +17,7 @@ from auth_service.domain.factors import (
     totp_step,
 )
 from auth_service.domain.keys import seal, unseal
-from auth_service.models import Account, RecoveryCode, TotpFactor
+from auth_service.models import Account, Passkey, RecoveryCode, TotpFactor
 from service_kit.database import Session
 from service_kit.text import message as _
 
@@ -65,7 +65,7 @@ async def renew_recovery_codes(session: Session, account_id: UUID) -> list[str]:
 
 
 async def remove_factors(session: Session, actor_id: UUID | None, account_id: UUID) -> None:
-    """Remove app and recovery codes: by their owner, or by an admin for somebody who has lost both."""
+    """Remove app and recovery codes."""
     gone = await session.execute(
         delete(TotpFactor).where(TotpFactor.account_id == account_id).returning(TotpFactor.confirmed_at)
     )
@@ -73,6 +73,22 @@ async def remove_factors(session: Session, actor_id: UUID | None, account_id: UU
     if gone.all():
         record(
             session, "factor_removed", actor_id=actor_id, account_id=account_id, details={"factor": "totp"}
+        )
+
+
+async def reset_factors(session: Session, actor_id: UUID, account_id: UUID) -> None:
+    """Remove whatever signs in beside the password, for somebody whose devices are lost or stolen."""
+    await remove_factors(session, actor_id, account_id)
+    gone = await session.execute(
+        delete(Passkey).where(Passkey.account_id == account_id).returning(Passkey.id)
+    )
+    if gone.all():
+        record(
+            session,
+            "factor_removed",
+            actor_id=actor_id,
+            account_id=account_id,
+            details={"factor": "passkeys"},
         )
 
 

@@ -37,7 +37,7 @@ BATCH = 100
 FILE_MODE = 0o640
 """A letter holds a link: for us and the group of the mail system."""
 
-Kind = Literal["reset", "invite", "approved", "declined", "applied", "password_changed"]
+Kind = Literal["reset", "invite", "approved", "declined", "applied", "password_changed", "passkey_added"]
 
 
 @dataclass(frozen=True)
@@ -108,6 +108,9 @@ async def _text(session: Session, own: AuthSettings, letter: Letter, said: Mappi
     if letter.kind == "password_changed":
         with in_locale(locale):
             return _password_changed(own, account)
+    if letter.kind == "passkey_added":
+        with in_locale(locale):
+            return _passkey_added(own, account)
     purpose: Purpose = "reset" if letter.kind == "reset" else "invite"
     token = await make_link(session, account.id, purpose)
     record(session, "letter_written", account_id=account.id, details={"kind": letter.kind})
@@ -182,6 +185,19 @@ def _password_changed(own: AuthSettings, account: Account) -> _Text:
             gettext("The password of your login {login} was just changed.", login=account.login),
             gettext("If it was not you, ask for a new one at once, and tell an administrator:"),
             f"{own.issuer}/forgotten",
+        ],
+    )
+
+
+def _passkey_added(own: AuthSettings, account: Account) -> _Text:
+    return _Text(
+        account.email or "",
+        gettext("A passkey was added to your account"),
+        [
+            gettext("Hello, {name}!", name=account.name),
+            gettext("From now on a new passkey signs in with your login {login}.", login=account.login),
+            gettext("If it was not you, remove it here, change your password, and tell an administrator:"),
+            f"{own.issuer}/security",
         ],
     )
 

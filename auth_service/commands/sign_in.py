@@ -93,7 +93,7 @@ async def sign_in(
     )
     if await session.scalar(second) is not None:
         return SecondFactorNeeded(account_id, _fingerprint(account))
-    return await _begin(session, settings, account, seat, ("pwd",))
+    return await begin_signed_in(session, settings, account, seat, ("pwd",))
 
 
 async def admit_second_guess(
@@ -121,7 +121,16 @@ async def complete_sign_in(
         return None
     await session.execute(delete(GuessCounter).where(GuessCounter.key == second_factor_key(half.account_id)))
     await _take_back(session, address_key(seat.address))
-    return await _begin(session, settings, account, seat, ("pwd", "otp"))
+    return await begin_signed_in(session, settings, account, seat, ("pwd", "otp"))
+
+
+async def admit_address(session: Session, settings: AuthSettings, address: str) -> bool:
+    """Count one guess that names no account; False when the address has to wait."""
+    return await _count(session, address_key(address), WaitRule(settings.attempts_per_address))
+
+
+async def take_back_guess(session: Session, address: str) -> None:
+    await _take_back(session, address_key(address))
 
 
 async def clear_guesses(session: Session, login: str) -> None:
@@ -162,9 +171,10 @@ async def forget_old_guesses(session: Session) -> None:
     )
 
 
-async def _begin(
+async def begin_signed_in(
     session: Session, settings: AuthSettings, account: Account, seat: Seat, methods: tuple[str, ...]
 ) -> str:
+    """Begin the session of somebody whose proofs were checked; answers the cookie's secret."""
     begun = await begin_session(
         session,
         settings,

@@ -12,7 +12,7 @@ from auth_service.commands.accounts import (
     send_password_link,
     sign_out_account,
 )
-from auth_service.commands.factors import remove_factors
+from auth_service.commands.factors import reset_factors
 from auth_service.domain.accounts import check_new_password, clean_login
 from auth_service.domain.links import NoAddress
 from auth_service.pages.sign_on import OwnSettings, PasswordsDep
@@ -181,10 +181,12 @@ async def send_link(request: Request, session: Writing, admin: Admin, account_id
 
 
 @router.post("/accounts/{account_id}/factors/remove")
-async def reset_factors(request: Request, session: Writing, admin: Admin, account_id: UUID) -> Response:
+async def remove_factors(request: Request, session: Writing, admin: Admin, account_id: UUID) -> Response:
     """For somebody who has lost the phone and the recovery codes."""
-    await remove_factors(session, admin.guid, account_id)
-    return toast(redirect(request, f"/accounts/{account_id}"), _("The authenticator app is removed."))
+    await reset_factors(session, admin.guid, account_id)
+    return toast(
+        redirect(request, f"/accounts/{account_id}"), _("Authenticator app and passkeys are removed.")
+    )
 
 
 def _new_form(

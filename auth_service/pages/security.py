@@ -17,9 +17,10 @@ from auth_service.commands.factors import (
 )
 from auth_service.commands.sessions import end_own_session, end_sessions_of
 from auth_service.domain.factors import WrongCode, totp_address, typed_secret
+from auth_service.domain.programs import program_name
 from auth_service.domain.tokens import Subject
 from auth_service.pages.sign_on import OwnSettings, SignedIn, drop_cookie, is_recent, sign_in_again
-from auth_service.queries.factors import factors_of, waiting_totp
+from auth_service.queries.factors import factors_of, passkeys_of, waiting_totp
 from auth_service.queries.sessions import open_sessions
 from auth_service.settings import AuthSettings
 from service_kit.database import ReadSession
@@ -44,6 +45,8 @@ async def security(request: Request, session: Reading, person: SignedIn, setting
             "factors": await factors_of(session, person.guid),
             "sessions": await open_sessions(session, settings, person.guid),
             "own_session": person.session_id,
+            "passkeys": await passkeys_of(session, person.guid),
+            "program": program_name(request.headers.get("User-Agent", "")),
         },
     )
 

@@ -8,7 +8,6 @@ from fastapi import Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from auth_service.commands.sign_in import (
-    Seat,
     SecondFactorNeeded,
     admit_guess,
     admit_second_guess,
@@ -18,17 +17,16 @@ from auth_service.commands.sign_in import (
 )
 from auth_service.domain.accounts import PASSWORD_LENGTH_MAX, MalformedAccount, clean_login
 from auth_service.domain.factors import CODE_LENGTH_MAX
-from auth_service.domain.programs import program_name
 from auth_service.models import Account
 from auth_service.pages.sign_on import (
     OwnSettings,
     PasswordsDep,
     Person,
-    address_of,
     drop_half,
     half_of,
     let_sign_in_lead_on,
     safe_next,
+    seat_of,
     set_cookie,
     set_half,
 )
@@ -75,7 +73,7 @@ async def take_sign_in(
 ) -> Response:
     """Count, then check, then begin: three steps with a transaction of their own (see `commands.sign_in`)."""
     database = runtime_of(request).database
-    seat = _seat(request, person.session_id if person is not None else None)
+    seat = seat_of(request, person.session_id if person is not None else None)
     target = safe_next(settings, next_path)
     name = _counted_name(login)
     async with database.transaction() as session:
@@ -136,7 +134,7 @@ async def take_code(
         return RedirectResponse(f"{settings.public_path}/sign-in", SEE_OTHER)
     half, target = opened
     database = runtime_of(request).database
-    seat = _seat(request, person.session_id if person is not None else None)
+    seat = seat_of(request, person.session_id if person is not None else None)
     secret = None
     async with database.transaction() as session:
         admitted = await admit_second_guess(session, settings, half, seat.address)
@@ -167,10 +165,6 @@ def _half(request: Request, settings: OwnSettings) -> tuple[SecondFactorNeeded, 
         return None
     account_id, fingerprint, target = orjson.loads(text)
     return SecondFactorNeeded(UUID(account_id), fingerprint), safe_next(settings, target)
-
-
-def _seat(request: Request, session_id: UUID | None) -> Seat:
-    return Seat(address_of(request), program_name(request.headers.get("User-Agent", "")), session_id)
 
 
 def _counted_name(login: str) -> str:

@@ -3,12 +3,15 @@
 import time
 from typing import Annotated
 from urllib.parse import parse_qsl, urlencode
+from uuid import UUID
 
 from fastapi import Depends, Request, Response
 from fastapi.responses import RedirectResponse
 
 from auth_service.commands.oauth import ProviderClient
 from auth_service.commands.passwords import Passwords
+from auth_service.commands.sign_in import Seat
+from auth_service.domain.programs import program_name
 from auth_service.domain.tokens import Subject
 from auth_service.queries.clients import client_if_known
 from auth_service.queries.keys import Keys
@@ -148,6 +151,35 @@ def drop_link(response: Response, settings: AuthSettings) -> None:
     )
 
 
+def keep_challenge(response: Response, settings: AuthSettings, text: str) -> None:
+    """Keep what a passkey has to answer in the browser that was asked, sealed, for a short while."""
+    response.set_cookie(
+        f"{_cookie_name(settings)}-passkey",
+        Sealer(settings.secret_key.get_secret_value(), "passkey").seal(text).decode(),
+        max_age=HALF_LASTS_S,
+        path="/",
+        secure=settings.secure,
+        httponly=True,
+        samesite="strict",
+    )
+
+
+def challenge_of(request: Request, settings: AuthSettings) -> str | None:
+    sealed = request.cookies.get(f"{_cookie_name(settings)}-passkey", "")
+    sealer = Sealer(settings.secret_key.get_secret_value(), "passkey")
+    return sealer.open(sealed.encode(), ttl_s=HALF_LASTS_S) if sealed else None
+
+
+def drop_challenge(response: Response, settings: AuthSettings) -> None:
+    response.delete_cookie(
+        f"{_cookie_name(settings)}-passkey",
+        path="/",
+        secure=settings.secure,
+        httponly=True,
+        samesite="strict",
+    )
+
+
 def _sealer(settings: AuthSettings) -> Sealer:
     return Sealer(settings.secret_key.get_secret_value(), "half signed in")
 
@@ -188,6 +220,11 @@ def safe_next(settings: AuthSettings, path: str | None) -> str:
     if path is None or not path.startswith(home) or path.startswith("//") or len(path) > NEXT_LENGTH_MAX:
         return home
     return path if path.isascii() and path.isprintable() and "\\" not in path else home
+
+
+def seat_of(request: Request, session_id: UUID | None) -> Seat:
+    """Where somebody signs in: network address, browser, and the session that browser had."""
+    return Seat(address_of(request), program_name(request.headers.get("User-Agent", "")), session_id)
 
 
 def address_of(request: Request) -> str:

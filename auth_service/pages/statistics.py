@@ -24,6 +24,7 @@ REASONS = {
     "too many tries": _("too many tries"),
     "wrong code": _("wrong code of the app"),
     "too many codes": _("too many codes"),
+    "wrong passkey": _("wrong passkey"),
 }
 
 
