@@ -298,10 +298,13 @@
   }
 
   function compareRows(part, rows, freshRows) {
-    const fresh = [...freshRows.querySelectorAll(":scope > tr[id]")];
-    const ids = new Set(fresh.map((row) => row.id));
+    const found = [...freshRows.querySelectorAll(":scope > tr[id]")];
+    // What lies below the last row of this page is not new, it is only further down.
+    const end = rows.querySelector(":scope > .pager") ? found.findLastIndex((row) => document.getElementById(row.id)) : -1;
+    const fresh = end < 0 ? found : found.slice(0, end + 1);
+    const ids = new Set(found.map((row) => row.id));
     const more = freshRows.querySelector(":scope > .pager");
-    const last = fresh.at(-1);
+    const last = found.at(-1);
     const lastHere = last && rows.querySelector(`#${CSS.escape(last.id)}`);
     const left = [];
     const came = [];

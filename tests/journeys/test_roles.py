@@ -1,4 +1,4 @@
-"""What each role does in a day, in Russian, on a phone and at a desk: by the names people read, not by ids."""
+"""What each role does in a day, in Russian, on a phone and at a desk: by the names people read."""
 
 import re
 import time
@@ -93,7 +93,7 @@ async def test_manager(signed_in: SignIn, size: dict[str, int]) -> None:
         await page.get_by_label("Что нужно сделать?").fill(title)
         await page.get_by_role("button", name="Создать задачу").click()
         await expect(page.get_by_role("heading", level=1)).to_have_text(title)
-        await page.get_by_role("navigation", name="Вы здесь").get_by_role("link", name="Все задачи").click()
+        await page.get_by_role("navigation", name="Вы здесь").get_by_role("link").click()
         await page.get_by_label("Поиск").fill("клетка")
         await page.get_by_role("button", name="Отобрать").click()
         await expect(page.locator("#task-rows")).to_contain_text(title)
@@ -116,7 +116,7 @@ async def test_accountant(signed_in: SignIn, create: Create, size: dict[str, int
         await page.locator("#days tr").nth(1).get_by_role("link").click()
         await expect(page.get_by_role("heading", name="Выплаты")).to_be_visible()
         await page.get_by_role("link", name="Счета", exact=True).click()
-        await page.locator("#accounts tr", has_text="−").nth(1).get_by_role("link").click()
+        await page.locator("#accounts tr", has_text="\N{MINUS SIGN}").nth(1).get_by_role("link").click()
         await page.locator("#entry-rows .title a[href*='/tasks/']").first.click()
         await page.get_by_role("link", name="Движения по задаче").click()
         await expect(page.locator("main")).to_contain_text("Комиссия за назначение")
