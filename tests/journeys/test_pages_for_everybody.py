@@ -23,9 +23,10 @@ PLACES = {
         "/tracker/tasks/new",
         "/billing/",
         "TASK",
+        "MONEY OF A TASK",
     ],
     "manager": ["/tracker/all", "/tracker/distributions", "/tracker/load", "/tracker/imports", "/tracker/ui"],
-    "accountant": ["/billing/today", "/billing/days", "/billing/accounts", "DAY"],
+    "accountant": ["/billing/today", "/billing/days", "/billing/accounts", "DAY", "ACCOUNT"],
     "admin": [
         "/analytics/",
         "/auth/accounts",
@@ -41,9 +42,16 @@ async def addresses(page: Page, login: str) -> AsyncIterator[str]:
         if place == "TASK":
             await page.goto("/tracker/done")
             yield str(await page.locator(".table .title a").first.get_attribute("href"))
+        elif place == "MONEY OF A TASK":
+            await page.goto("/billing/")
+            task = await page.locator("#my-entries .title a").first.get_attribute("href")
+            yield str(task).replace("/tracker/", "/billing/")
         elif place == "DAY":
             await page.goto("/billing/days")
-            yield str(await page.locator(".table td a").nth(1).get_attribute("href"))
+            yield str(await page.locator("#days a").nth(1).get_attribute("href"))
+        elif place == "ACCOUNT":
+            await page.goto("/billing/accounts")
+            yield str(await page.locator("#accounts a").nth(1).get_attribute("href"))
         else:
             yield place
 
