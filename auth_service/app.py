@@ -49,6 +49,7 @@ from service_kit.identity.tokens import InvalidToken, Verifier
 from service_kit.schema_client import SchemaClient
 from service_kit.settings import ServiceSettings
 from service_kit.text import message as _
+from service_kit.tracing.pages import trace_routes
 from service_kit.web import Runtime, create_app
 
 log = structlog.get_logger()
@@ -182,6 +183,7 @@ def web(
             clients.router,
             keys_pages.router,
             statistics.router,
+            trace_routes(),
         ],
         says=SAYS,
         setup=stand_up,

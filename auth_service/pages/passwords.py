@@ -9,7 +9,7 @@ from auth_service.commands.letters import queue_letter
 from auth_service.commands.links import set_password_by_link
 from auth_service.commands.sign_in import admit_letter
 from auth_service.domain.accounts import WeakPassword, check_new_password
-from auth_service.domain.links import DeadLink
+from auth_service.domain.links import DEAD_LINK, DeadLink
 from auth_service.pages.sign_on import (
     OwnSettings,
     PasswordsDep,
@@ -57,6 +57,8 @@ async def new_password(
     settings: OwnSettings,
     link: Annotated[str, Query(max_length=FIELD_LENGTH_MAX)] = "",
 ) -> Response:
+    if link and not (link.isascii() and link.isprintable()):
+        return _dead(request, settings, DeadLink(DEAD_LINK))
     if link:
         # Out of the address, where histories and screens keep it.
         response = RedirectResponse(f"{settings.public_path}/new-password", SEE_OTHER)
