@@ -9,13 +9,14 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from local_stack.home import ROOT
+from local_stack.home import ROOT, installed_folder
 from local_stack.troubles import Trouble
 
 _SOME_FAILED = 1
 """Exit code of pytest."""
 
 _FEW = 5
+_NODE_PACKAGES = ROOT / "tests" / "schema_registry" / "node" / "package.json"
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 CHECKS = {
@@ -30,6 +31,7 @@ def run_tests(arguments: Sequence[str], console: Console) -> int:
     """All checks and tests, or with `arguments` only pytest with these. Answers the exit code."""
     environment = {**os.environ, "ATES_CHROMIUM": ensure_chromium(console)}
     ensure_prometheus(console)
+    ensure_node_packages(console)
     if arguments:
         return _run(["pytest", *arguments], environment)
     failed = []
@@ -88,6 +90,23 @@ def ensure_prometheus(console: Console) -> None:
         return
     console.print("Installing Prometheus for the tests of the alert rules: apt-get install prometheus")
     _install_package("prometheus")
+
+
+def ensure_node_packages(console: Console) -> None:
+    """Bring other people's tools for Node.js, with which tests read the registry; else these are skipped."""
+    npm = shutil.which("npm")
+    folder = installed_folder() / "node"
+    wanted = _NODE_PACKAGES.read_bytes()
+    installed = folder / "installed.json"
+    if npm is None or (installed.exists() and installed.read_bytes() == wanted):
+        return
+    console.print("Installing the Node.js tools of the registry's tests: npm install")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "package.json").write_bytes(wanted)
+    quiet = ["--silent", "--no-audit", "--no-fund"]
+    command = [npm, "install", *quiet, "--no-package-lock", "--ignore-scripts"]
+    if subprocess.run(command, cwd=folder, check=False).returncode == 0:
+        installed.write_bytes(wanted)
 
 
 def _install_package(name: str) -> None:

@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet
 
+from local_stack.home import installed_folder
 from schema_registry import app
 from schema_registry.api.rights import Credentials
 from service_kit.clock import FixedClock
@@ -151,6 +152,15 @@ async def web(registry: Service, application: FastAPI) -> AsyncIterator[Web]:
             client_id=registry.settings.name,
         )
         yield running
+
+
+@pytest.fixture(scope="session")
+def node_modules() -> Path:
+    """Where `./ates test` has put other people's tools for Node.js."""
+    folder = installed_folder() / "node"
+    if not (folder / "installed.json").exists():
+        pytest.skip("./ates test installs what this needs where there is npm")
+    return folder / "node_modules"
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import html
 import json
-import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -177,26 +176,29 @@ class TestAsyncApi:
         assert {"send-billing.ledger", "receive-tracker.tasks"} <= set(billing["operations"])
         assert "TaskCreatedV1" not in billing["components"]["messages"]
 
-    @pytest.mark.slow
-    @pytest.mark.skipif(not os.environ.get("ASYNCAPI_PARSER"), reason="ASYNCAPI_PARSER names no node_modules")
-    def test_the_official_parser_takes_them(self, tmp_path: Path) -> None:
+    def test_the_official_parser_takes_them(self, tmp_path: Path, node_modules: Path) -> None:
         """No error and no warning but that there is a newer version of AsyncAPI."""
         program = tmp_path / "check.mjs"
-        folder = Path(os.environ["ASYNCAPI_PARSER"]) / "@asyncapi" / "parser"
         program.write_text(
-            f'import parser from "{folder}/cjs/index.js";\n'
+            f'import parser from "{node_modules}/@asyncapi/parser/cjs/index.js";\n'
             'import fs from "fs";\n'
-            'const found = await new parser.Parser().parse(fs.readFileSync(0, "utf8"));\n'
-            "console.log(JSON.stringify([!!found.document, found.diagnostics.map(d => d.code)]));\n"
+            "const one = new parser.Parser();\n"
+            "const said = [];\n"
+            'for (const text of JSON.parse(fs.readFileSync(0, "utf8"))) {\n'
+            "  const found = await one.parse(text);\n"
+            "  said.push([!!found.document, found.diagnostics.map((fault) => fault.code)]);\n"
+            "}\n"
+            "console.log(JSON.stringify(said));\n"
         )
         surroundings = Surroundings(
             "localhost:9092,other:9092", "http://localhost:8081", {"auth.accounts": "plain"}
         )
-        for service in (None, *services_of(CONTRACTS)):
-            asked = json.dumps(document(CONTRACTS, surroundings, service))
-            node = ["node", str(program)]
-            said = subprocess.run(node, input=asked, capture_output=True, text=True, check=True)
-            known, codes = json.loads(said.stdout)
+        # The one of everything, and one of those that are a part of it: the parser takes its time.
+        services = (None, "billing")
+        asked = json.dumps([json.dumps(document(CONTRACTS, surroundings, one)) for one in services])
+        node = ["node", str(program)]
+        said = subprocess.run(node, input=asked, capture_output=True, text=True, check=True)
+        for service, (known, codes) in zip(services, json.loads(said.stdout), strict=True):
             assert known, service
             assert set(codes) <= {"asyncapi-latest-version"}, service
 
