@@ -7,6 +7,7 @@ from uuid import UUID
 from fastapi import Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, SecretStr
 
+from auth_service.api.described import PROBLEMS
 from auth_service.commands import accounts as commands
 from auth_service.commands.accounts import AccountChanges
 from auth_service.commands.passwords import Passwords
@@ -17,7 +18,7 @@ from service_kit.identity import CurrentUser, Role, require
 from service_kit.paging import Page, Paging
 from service_kit.web import Line, Payload, Reading, ServiceRouter, SettingsDep, Writing
 
-router = ServiceRouter(prefix="/api/v1/accounts", tags=["accounts"])
+router = ServiceRouter(prefix="/api/v1/accounts", tags=["accounts"], responses=PROBLEMS)
 
 Admin = Annotated[CurrentUser, require(Role.ADMIN)]
 

@@ -8,6 +8,7 @@ import orjson
 from fastapi import Depends, Request, Response
 from fastapi.responses import JSONResponse
 
+from auth_service.api.described import OAUTH_ERRORS, PROBLEMS
 from auth_service.commands.oauth import (
     RESPONSE_MODES,
     SCOPES,
@@ -122,13 +123,13 @@ Call = Annotated[OAuthCall, Depends(provider_call)]
 ProviderDep = Annotated[Provider, Depends(own_provider)]
 
 
-@router.post("/token", openapi_extra=FORM)
+@router.post("/token", openapi_extra=FORM, responses=OAUTH_ERRORS)
 async def token(request: Request, session: Writing, provider: ProviderDep, call: Call) -> Response:
     """Exchange a code, a refresh token or a client's own credentials for tokens (RFC 6749)."""
     return await _answered(request, session, provider, call, await exchange_token(session, provider, call))
 
 
-@router.post("/device_authorization", openapi_extra=FORM)
+@router.post("/device_authorization", openapi_extra=FORM, responses=OAUTH_ERRORS)
 async def device_authorization(
     request: Request, session: Writing, provider: ProviderDep, call: Call
 ) -> Response:
@@ -136,13 +137,13 @@ async def device_authorization(
     return await _answered(request, session, provider, call, await authorize_device(session, provider, call))
 
 
-@router.post("/revoke", openapi_extra=FORM)
+@router.post("/revoke", openapi_extra=FORM, responses=OAUTH_ERRORS)
 async def revoke(request: Request, session: Writing, provider: ProviderDep, call: Call) -> Response:
     """Withdraw a token (RFC 7009); a refresh token takes its whole family with it."""
     return await _answered(request, session, provider, call, await revoke_token(session, provider, call))
 
 
-@router.post("/introspect", openapi_extra=FORM)
+@router.post("/introspect", openapi_extra=FORM, responses=OAUTH_ERRORS)
 async def introspect(request: Request, session: Writing, provider: ProviderDep, call: Call) -> Response:
     """Tell whether a token holds right now (RFC 7662), blocks and sign-outs included."""
     return await _answered(request, session, provider, call, await introspect_token(session, provider, call))
@@ -188,7 +189,7 @@ async def authorization_server(settings: OwnSettings) -> Response:
     return _published(_metadata(settings))
 
 
-@router.api_route("/userinfo", methods=["GET", "POST"])
+@router.api_route("/userinfo", methods=["GET", "POST"], responses={one: PROBLEMS[one] for one in (401, 403)})
 async def user_info(request: Request, session: Reading, keys: KeysDep, settings: OwnSettings) -> JSONResponse:
     """Tell a client about the person who signed in, by the scopes it was granted."""
     scheme, _space, text = request.headers.get("Authorization", "").partition(" ")

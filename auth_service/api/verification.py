@@ -5,6 +5,7 @@ from urllib.parse import quote
 
 from fastapi import Query, Request, Response
 
+from auth_service.api.described import PROBLEMS
 from auth_service.api.protocol import OwnSettings
 from auth_service.commands.sign_in import note_bad_credential
 from auth_service.queries.guesses import caller_waits_s
@@ -19,10 +20,12 @@ ROLES_MAX = 10
 
 @router.get(
     "/verify",
+    response_class=Response,
     responses={
         200: {"description": "Somebody who may: X-User-Guid, X-User-Role, X-User-Name (percent-encoded)"},
         401: {"description": "Nobody is signed in, or the token does not hold"},
         403: {"description": "Somebody in none of the roles"},
+        422: PROBLEMS[422],
         429: {"description": "Too many tokens that do not hold; Retry-After says how long to wait"},
     },
 )
