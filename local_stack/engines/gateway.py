@@ -2,7 +2,7 @@
 
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -53,6 +53,35 @@ class Gateway:
         return self.folder / "Caddyfile"
 
 
+_NOTHING_HERE = (
+    ("There is nothing here", "The address may be mistyped.", "To the start page"),
+    ("Здесь ничего нет", "Возможно, в адресе опечатка.", "Перейти к началу"),
+)
+_UNAVAILABLE = (
+    ("One moment, please", "This part of the exchange does not answer. The page asks again by itself.", None),
+    ("Одну минуту", "Эта часть биржи не отвечает. Страница спросит ещё раз сама.", None),
+)
+
+
+def _page(texts: Sequence[tuple[str, str, str | None]], *, again_s: int | None = None) -> str:
+    """What a person sees when no service is there to answer, in both languages: title, sentence, link."""
+    again = f'<meta http-equiv="refresh" content="{again_s}">' if again_s else ""
+    said = "".join(
+        f'<section lang="{language}"><h1>{title}</h1><p>{sentence}</p>'
+        + (f'<p><a href="/">{link}</a></p>' if link else "")
+        + "</section>"
+        for language, (title, sentence, link) in zip(("en", "ru"), texts, strict=True)
+    )
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8">{again}'
+        '<meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark">'
+        f"<title>{texts[0][0]} · aTES</title>"
+        "<style>body{font:16px/1.5 system-ui,sans-serif;max-width:32rem;margin:15vh auto 0;padding:0 16px}"
+        "h1{font-size:1.5rem;margin:0}p{margin:.25rem 0}section{margin-bottom:2rem}a{color:#0b8a62}</style>"
+        f"<main>{said}</main></html>"
+    )
+
+
 def caddyfile(site: str, upstreams: Mapping[str, str], *, bind: list[str] | None = None) -> str:
     """`upstreams` maps the first part of a path to the address of a service, `tracker` to `host:port`."""
     routes = "\n".join(_route(name, address) for name, address in upstreams.items())
@@ -83,14 +112,26 @@ def caddyfile(site: str, upstreams: Mapping[str, str], *, bind: list[str] | None
 
 	redir / {_START_PAGE} 302
 {routes}
+	# People read a page, programs a line or a problem document.
+	@people header Accept *text/html*
+	handle @people {{
+		header Content-Type "text/html; charset=utf-8"
+		respond `{_page(_NOTHING_HERE)}` 404
+	}}
 	handle {{
 		respond "There is nothing here. Begin at /." 404
 	}}
 
 	handle_errors {{
-		header Content-Type application/problem+json
 		header Retry-After 2
-		respond `{{"type":"about:blank","title":"Service unavailable","status":{{err.status_code}},"detail":"The service does not answer at the moment. Try again.","code":"unavailable","errors":[]}}`
+		handle @people {{
+			header Content-Type "text/html; charset=utf-8"
+			respond `{_page(_UNAVAILABLE, again_s=3)}`
+		}}
+		handle {{
+			header Content-Type application/problem+json
+			respond `{{"type":"about:blank","title":"Service unavailable","status":{{err.status_code}},"detail":"The service does not answer at the moment. Try again.","code":"unavailable","errors":[]}}`
+		}}
 	}}
 }}
 """  # noqa: E501 - one line of the answer is one line of the file

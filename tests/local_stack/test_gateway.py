@@ -85,6 +85,17 @@ def test_a_service_that_is_down(gateway: str) -> None:
     assert answer.json()["code"] == "unavailable"
 
 
+@pytest.mark.parametrize(("path", "status"), [("/billing/", 502), ("/nothing-here", 404)])
+def test_people_get_a_page(gateway: str, path: str, status: int) -> None:
+    """A browser shows words in both languages; where waiting helps it asks again by itself."""
+    answer = httpx2.get(gateway + path, headers={"Accept": "text/html,*/*;q=0.8"}, timeout=20)
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert ("<h1>Одну минуту</h1>" in answer.text) == (status == 502)
+    assert ('http-equiv="refresh"' in answer.text) == (status == 502)
+    assert ('href="/"' in answer.text) == (status == 404)
+
+
 def test_no_remote_control() -> None:
     """Nobody on the machine can reconfigure the gateway through its admin port."""
     assert "admin off" in caddyfile(":8080", {"tracker": "tracker:8000"})
