@@ -15,7 +15,8 @@ from zoneinfo import ZoneInfo
 import orjson
 from babel.dates import format_date, format_datetime, format_time
 from fastapi import Request
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, pass_context
+from jinja2 import BytecodeCache, ChoiceLoader, Environment, PackageLoader, StrictUndefined, pass_context
+from jinja2.bccache import Bucket
 from jinja2.runtime import Context
 from markupsafe import Markup
 from starlette.responses import HTMLResponse, Response
@@ -44,6 +45,24 @@ TOAST_LENGTH_MAX = 500
 SEE_OTHER = 303
 
 
+class _Compiled(BytecodeCache):
+    """Templates are compiled once in a process, however many applications it composes, as tests do."""
+
+    def __init__(self) -> None:
+        self._code: dict[tuple[str, str], bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        code = self._code.get((bucket.key, bucket.checksum))
+        if code is not None:
+            bucket.bytecode_from_string(code)
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self._code[bucket.key, bucket.checksum] = bucket.bytecode_to_string()
+
+
+_COMPILED = _Compiled()
+
+
 class Pages:
     """The templates of one service: its own before those of the kit."""
 
@@ -61,6 +80,7 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
             finalize=shown,
+            bytecode_cache=_COMPILED,
         )
         self.environment.globals.update(
             _=gettext,
