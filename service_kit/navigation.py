@@ -80,6 +80,7 @@ PLACES = (
         "/dead-letters",
         "letters",
         frozenset({Role.ADMIN}),
+        also=("/trace",),
         also_in=frozenset({"tracker", "analytics"}),
     ),
 )

@@ -9,6 +9,7 @@ from service_kit.dead_letters.routes import dead_letter_routes
 from service_kit.live.streams import Topics, live_routes, live_updates
 from service_kit.settings import ServiceSettings
 from service_kit.text import shown
+from service_kit.tracing.pages import trace_routes
 from service_kit.web import Runtime, create_app
 from tracker import api, consumers, pages
 from tracker.domain import STATUS_LABELS, Status
@@ -28,6 +29,7 @@ def web(settings: ServiceSettings) -> FastAPI:
             pages.router,
             live_routes(FOLLOWED),
             dead_letter_routes(consumers.router.hears),
+            trace_routes(),
         ],
         uploads={"/imports": IMPORT_BYTES_MAX},
         says=SAYS,

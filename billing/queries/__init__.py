@@ -20,6 +20,7 @@ from billing.queries.days import (
     payouts_of,
 )
 from billing.queries.seals import Chain
+from billing.queries.tracing import bookings, event_behind
 from billing.queries.verification import differences
 
 __all__ = [
@@ -32,11 +33,13 @@ __all__ = [
     "account",
     "accounts_by_balance",
     "balance_of",
+    "bookings",
     "day_of",
     "days_backwards",
     "differences",
     "entries_of",
     "entries_of_task",
+    "event_behind",
     "late_entries",
     "next_due_day",
     "payouts_of",

@@ -1,0 +1,44 @@
+"""What the journal holds because of an event, for the page of the event's way."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import select
+
+from billing.domain import AccountKind
+from billing.models import accounts, entries, postings
+from service_kit.database import ReadSession
+from service_kit.inbox import inbox
+from service_kit.money import format_cents
+from service_kit.rows import any_of
+from service_kit.tracing.reading import Hop
+
+
+async def bookings(session: ReadSession, events: Sequence[UUID]) -> list[Hop]:
+    """The entries that these events caused, at the machine's time of their transaction."""
+    found = await session.execute(
+        select(entries, postings.c.account_id, postings.c.amount_cents, postings.c.balance_after_cents)
+        .add_columns(inbox.c.processed_at)
+        .join(postings, postings.c.entry_id == entries.c.id)
+        .join(accounts, (accounts.c.id == postings.c.account_id) & (accounts.c.kind == AccountKind.WORKER))
+        .join(inbox, inbox.c.event_id == entries.c.event_id)
+        .where(entries.c.event_id == any_of(events))
+    )
+    return [
+        Hop(
+            row.processed_at,
+            "booked",
+            row.event_id,
+            f"{row.kind} {format_cents(row.amount_cents, signed=True)}",
+            f"booked-{row.id}",
+            place=f"{row.business_date}",
+            detail=f"{row.account_id}: {format_cents(row.balance_after_cents)}",
+        )
+        for row in found
+    ]
+
+
+async def event_behind(session: ReadSession, entry: UUID) -> UUID | None:
+    """The event that an entry of the journal follows from."""
+    found: UUID | None = await session.scalar(select(entries.c.event_id).where(entries.c.id == entry))
+    return found

@@ -1,0 +1,104 @@
+"""An administrator follows an event: what billing heard, booked, said and put aside because of it."""
+
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+import pytest
+
+from billing.app import web as billing_web
+from billing.settings import BillingSettings
+from service_kit.dead_letters import Undeliverable, put_aside
+from service_kit.identity import CurrentUser, Role
+from service_kit.ids import new_id
+from tests.billing.facts import assigned, completed, created, hear
+from tests.support.services import Service
+from tests.support.web import Web, web_process
+
+ADMIN = CurrentUser(UUID(int=1), Role.ADMIN)
+
+
+@pytest.fixture
+async def web(billing: Service) -> AsyncIterator[Web]:
+    assert isinstance(billing.settings, BillingSettings)
+    async with web_process(billing, billing_web(billing.settings)) as running:
+        yield running
+
+
+async def page(web: Web, wanted: object, path: str = "/trace", **more: object) -> str:
+    async with web.browser(ADMIN) as browser:
+        answer = await browser.get(path, params={"id": str(wanted), **more})
+    assert answer.status_code == 200, answer.text
+    return answer.text
+
+
+async def test_a_task_shows_what_was_heard_booked_and_said_of_it_in_order(billing: Service, web: Web) -> None:
+    task, worker = new_id(), new_id()
+    await hear(billing, created(task), assigned(task, worker), completed(task, worker))
+    shown = await page(web, task)
+    ways = [
+        "tracker.tasks.TaskCreated.v2",
+        "tracker.tasks.TaskAssigned.v1",
+        "tracker.tasks.TaskCompleted.v1",
+        "billing.prices.TaskPriced.v1",
+    ]
+    assert [name in shown for name in ways] == [True] * len(ways)
+    assert shown.count("has booked it") == 2
+    assert shown.index("has acted on it") < shown.index("has booked it")
+
+
+async def test_what_followed_from_an_event_is_found_by_the_event(billing: Service, web: Web) -> None:
+    task, worker = new_id(), new_id()
+    event = completed(task, worker)
+    await hear(billing, created(task), assigned(task, worker), event)
+    entry = await billing.scalar("select id from journal_entries where event_id = :e", e=event.event_id)
+    by_event, by_entry = await page(web, event.event_id), await page(web, entry)
+    for shown in (by_event, by_entry):
+        assert "TaskCompleted.v1" in shown
+        assert "TaskAssigned.v1" not in shown
+        assert shown.count("has booked it") == 1
+
+
+async def test_another_service_asks_with_the_events_it_found(billing: Service, web: Web) -> None:
+    task, worker = new_id(), new_id()
+    event = assigned(task, worker)
+    await hear(billing, created(task), event)
+    shown = await page(web, "a-request-of-the-tracker", "/trace/hops", event=str(event.event_id))
+    assert f'data-event="{event.event_id}"' in shown
+    assert "<html" not in shown
+
+
+async def test_an_event_that_was_put_aside_leads_to_its_letter(billing: Service, web: Web) -> None:
+    event = new_id()
+    record = Undeliverable("tracker.tasks", 1, 7, b"task-key", b"no JSON", {"ce_id": str(event)}, event)
+    async with billing.transaction() as session:
+        await put_aside(session, record, reason="not_json", detail="it is none")
+    letter = await billing.scalar("select id from dead_letters where event_id = :e", e=event)
+    shown = await page(web, event)
+    assert "not_json: it is none" in shown
+    assert f"/dead-letters/{letter}" in shown
+
+
+@pytest.mark.parametrize(
+    "wanted", ["", "  ", "nothing-like-this", str(UUID(int=7)), "<script>", "%", "я" * 300]
+)
+async def test_an_id_of_nothing_shows_nothing(web: Web, wanted: str) -> None:
+    shown = await page(web, wanted)
+    assert 'class="step' not in shown
+    assert "<script>alert" not in shown
+
+
+@pytest.mark.parametrize(
+    "query",
+    [{"id": "x" * 301}, {"id": "a\x00b"}, {"id": "x", "event": "no-id"}, {"event": [str(UUID(int=1))] * 51}],
+)
+async def test_a_question_that_is_none_is_refused(web: Web, query: dict[str, str | list[str]]) -> None:
+    async with web.browser(ADMIN) as browser:
+        answer = await browser.get("/trace/hops", params=query)
+    assert answer.status_code == 422
+
+
+@pytest.mark.parametrize("role", [role for role in Role if role is not Role.ADMIN])
+async def test_only_administrators_follow_events(web: Web, role: Role) -> None:
+    async with web.browser(CurrentUser(UUID(int=2), role)) as browser:
+        answer = await browser.get("/trace", params={"id": "x"})
+    assert answer.status_code == 403
