@@ -12,7 +12,7 @@ from auth_service.commands.oauth.client import PRIVATE_KEY_JWT, ProviderClient
 from auth_service.commands.oauth.requests import ProviderRequest
 from auth_service.commands.oauth.server import ProviderServer
 from auth_service.domain.tokens import Subject, digest, new_secret
-from auth_service.models import AuthorizationCode, RefreshToken, TokenFamily
+from auth_service.models import Account, AuthorizationCode, RefreshToken, SignOnSession, TokenFamily
 
 CONFIDENTIAL = ["client_secret_basic", "client_secret_post", PRIVATE_KEY_JWT]
 CONFIDENTIAL_OR_PUBLIC = [*CONFIDENTIAL, "none"]
@@ -155,19 +155,23 @@ class RefreshTokenGrant(grants.RefreshTokenGrant):
 
     def authenticate_refresh_token(self, refresh_token: str) -> HeldRefreshToken | None:
         session, now = self.server.session, self.server.now
-        # The family is locked, not only the token: a rotation and a revocation never overlap.
+        # The family is locked, not only the token: a rotation and a revocation never overlap. Person and
+        # session come along, so that whoever needs them in this request need not ask again.
         found = session.execute(
-            select(RefreshToken, TokenFamily)
+            select(RefreshToken, TokenFamily, SignOnSession, Account)
             .join(TokenFamily, TokenFamily.id == RefreshToken.family_id)
+            .join(SignOnSession, SignOnSession.id == TokenFamily.session_id)
+            .join(Account, Account.id == TokenFamily.account_id)
             .where(
                 RefreshToken.token_digest == digest(refresh_token),
                 TokenFamily.client_id == self.request.client.client_id,
             )
-            .with_for_update()
+            .with_for_update(of=[RefreshToken, TokenFamily])
         ).one_or_none()
         if found is None:
             return None
-        row, family = found
+        # Held on to: what nobody refers to leaves the session, and would be read again.
+        row, family, *self._company = found
         if family.revoked_at is not None or family.expires_at <= now:
             return None
         if row.used_at is not None:

@@ -152,14 +152,11 @@ class ProviderServer(AuthorizationServer):
 
     def _note_use(self, family: TokenFamily) -> None:
         """Whoever works in any of the services is not idle here; once a minute is exact enough."""
-        self.session.execute(
-            update(SignOnSession)
-            .where(
-                SignOnSession.id == family.session_id,
-                SignOnSession.seen_at < self.now - timedelta(seconds=60),
+        sign_on = self.session.get_one(SignOnSession, family.session_id)
+        if sign_on.seen_at < self.now - timedelta(seconds=60):
+            self.session.execute(
+                update(SignOnSession).where(SignOnSession.id == family.session_id).values(seen_at=self.now)
             )
-            .values(seen_at=self.now)
-        )
 
     def subject_of(self, account_id: UUID, session_id: UUID) -> Subject | None:
         """The person behind a code or token, unless blocked or signed out meanwhile."""
