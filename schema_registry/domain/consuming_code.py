@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from string import Template
 
 from schema_registry.domain.contracts import Contract, ContractVersion
+from service_kit.text import message as _
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +150,7 @@ await consumer.run({
 _PROGRAMS = (
     ("Python", Template("pip install confluent-kafka"), _PYTHON),
     (
-        "Python, checked by the registry",
+        _("Python, checked by the registry"),
         Template("pip install 'confluent-kafka[json,schemaregistry]'"),
         _PYTHON_REGISTRY,
     ),

@@ -34,7 +34,8 @@ async def catalogue(
     """People get the catalogue; programs get the empty object by which they know a registry."""
     if "text/html" not in request.headers.get("accept", ""):
         return Response("{}", media_type=PROGRAMS_MEDIA_TYPE)
-    found = [contract for contract in contracts_of(request) if _matches(contract, search.strip().lower())]
+    words = search.strip().lower()
+    found = [contract for contract in contracts_of(request) if _matches(contract, words)]
     topics: dict[str, list[Contract]] = {}
     for contract in found:
         topics.setdefault(contract.topic, []).append(contract)
@@ -47,6 +48,7 @@ async def catalogue(
             "topics": topics,
             "others": others,
             "search": search,
+            "matching": {one.subject: _matching_fields(one, words) for one in found} if words else {},
             "services": services_of(contracts_of(request)),
             "looks": offers_tail(request),
         },
@@ -177,6 +179,15 @@ def _judged(
 
 def _matches(contract: Contract, words: str) -> bool:
     """Whether the words stand in a name, a summary or a field of any version."""
-    names = [contract.name, contract.folder, contract.topic, contract.summary]
-    names += [field for version in contract.versions for field in version.schema.get("properties", {})]
-    return any(words in name.lower() for name in names)
+    names = (contract.name, contract.folder, contract.topic, contract.summary)
+    return any(words in name.lower() for name in names) or bool(_matching_fields(contract, words))
+
+
+def _matching_fields(contract: Contract, words: str) -> dict[str, int]:
+    """Fields whose names have the words, each with the latest version that has it."""
+    return {
+        field: version.number
+        for version in contract.versions
+        for field in version.schema.get("properties", {})
+        if words in field.lower()
+    }

@@ -58,6 +58,7 @@ async def test_search_finds_fields(web: Web) -> None:
         page = (await client.get("/", params={"search": "jiraid"})).text
         nothing = (await client.get("/", params={"search": "no such thing"})).text
     assert "TaskUpdated" in page
+    assert "/registry/catalogue/tracker/task_created/2#field-jiraId" in page
     assert "PayoutMade" not in page
     assert "No event fits" in nothing
 
