@@ -1,5 +1,6 @@
 """`test`: every check and test of the project, as CI runs them; and the browser they need."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -16,6 +17,7 @@ _SOME_FAILED = 1
 """Exit code of pytest."""
 
 _FEW = 5
+_NPM_S = 300
 _NODE_PACKAGES = ROOT / "tests" / "schema_registry" / "node" / "package.json"
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
@@ -105,8 +107,9 @@ def ensure_node_packages(console: Console) -> None:
     (folder / "package.json").write_bytes(wanted)
     quiet = ["--silent", "--no-audit", "--no-fund"]
     command = [npm, "install", *quiet, "--no-package-lock", "--ignore-scripts"]
-    if subprocess.run(command, cwd=folder, check=False).returncode == 0:
-        installed.write_bytes(wanted)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        if subprocess.run(command, cwd=folder, check=False, timeout=_NPM_S).returncode == 0:
+            installed.write_bytes(wanted)
 
 
 def _install_package(name: str) -> None:
