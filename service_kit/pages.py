@@ -8,7 +8,7 @@ import binascii
 import json
 from collections.abc import Mapping
 from datetime import date, datetime
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -144,9 +144,8 @@ class Pages:
 
     def moment(self, value: datetime, style: Literal["short", "time", "long"] = "short") -> Markup:
         """A point in time in the business zone, readable by machines as well."""
-        return Markup('<time datetime="{}">{}</time>').format(
-            value.isoformat(timespec="seconds"), _moment_text(value, self._settings.zone, style)
-        )
+        text = _moment_text(value, self._settings.zone, style, locale_in_use())
+        return Markup('<time datetime="{}">{}</time>').format(value.isoformat(timespec="seconds"), text)
 
     def _of_request(self, request: Request) -> dict[str, Any]:
         user: CurrentUser | None = getattr(request.state, "user", None)
@@ -224,8 +223,9 @@ def person_code(guid: object) -> str:
     return str(guid)[-6:]
 
 
-def _moment_text(value: datetime, zone: ZoneInfo, style: str) -> str:
-    locale = locale_in_use()
+# The same rows are shown to many people, and asked for anew by every page that follows along.
+@lru_cache(maxsize=8192)
+def _moment_text(value: datetime, zone: ZoneInfo, style: str, locale: str) -> str:
     if style == "time":
         return str(format_time(value, "short", tzinfo=zone, locale=locale))
     pattern = "d MMM, HH:mm" if style == "short" else "d MMMM y, HH:mm:ss"

@@ -35,3 +35,13 @@ def test_numbers() -> None:
     assert format_number(12345) == "12,345"
     with in_locale("ru"):
         assert format_number(12345).replace("\N{NO-BREAK SPACE}", " ") == "12 345"
+
+
+def test_an_axis_leaves_out_cents_that_are_not_there() -> None:
+    """A round amount is short where little room is; one with cents keeps them."""
+    assert (format_cents(150_000, short=True), format_cents(-150_050, short=True)) == (
+        "$1,500",
+        "\N{MINUS SIGN}$1,500.50",
+    )
+    with in_locale("ru"):
+        assert format_cents(150_000, short=True).replace("\N{NO-BREAK SPACE}", " ") == "1 500 $"
