@@ -280,6 +280,19 @@ class TotpFactor(Base):
     """Time step of the last code that was taken: each step counts once."""
 
 
+class MailCode(Base):
+    """Somebody wants to sign in by a code in a letter; gone with its use."""
+
+    __tablename__ = "mail_codes"
+
+    id: Mapped[Id]
+    account_id: Mapped[UUID | None] = mapped_column(ForeignKey("accounts.id"))
+    """Absent until the letter is written, and for ever where there is no such account."""
+
+    tries: Mapped[int]
+    expires_at: Mapped[Moment] = mapped_column(DateTime(timezone=True), index=True)
+
+
 class Passkey(Base):
     """A key in somebody's device. Only its public half is here."""
 

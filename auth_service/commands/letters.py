@@ -25,7 +25,8 @@ from auth_service.commands.audit import record
 from auth_service.commands.links import make_link
 from auth_service.domain.keys import seal, unseal
 from auth_service.domain.links import LIFE, Purpose
-from auth_service.models import Account, Application, Letter
+from auth_service.domain.mail_codes import mail_code
+from auth_service.models import Account, Application, Letter, MailCode
 from auth_service.settings import AuthSettings
 from service_kit.context import settings
 from service_kit.database import Session, notify_after_commit
@@ -37,7 +38,9 @@ BATCH = 100
 FILE_MODE = 0o640
 """A letter holds a link: for us and the group of the mail system."""
 
-Kind = Literal["reset", "invite", "approved", "declined", "applied", "password_changed", "passkey_added"]
+Kind = Literal[
+    "reset", "invite", "approved", "declined", "applied", "password_changed", "passkey_added", "code"
+]
 
 
 @dataclass(frozen=True)
@@ -104,19 +107,25 @@ async def _text(session: Session, own: AuthSettings, letter: Letter, said: Mappi
     account = await _addressee(session, said)
     if account is None or account.email is None or account.blocked:
         return None
-    locale = account.locale or letter.locale
-    if letter.kind == "password_changed":
-        with in_locale(locale):
-            return _password_changed(own, account)
-    if letter.kind == "passkey_added":
-        with in_locale(locale):
-            return _passkey_added(own, account)
-    purpose: Purpose = "reset" if letter.kind == "reset" else "invite"
+    with in_locale(account.locale or letter.locale):
+        return await _to_account(session, own, letter.kind, account, said)
+
+
+async def _to_account(
+    session: Session, own: AuthSettings, kind: str, account: Account, said: Mapping[str, str]
+) -> _Text:
+    if kind == "password_changed":
+        return _password_changed(own, account)
+    if kind == "passkey_added":
+        return _passkey_added(own, account)
+    if kind == "code":
+        code_id = UUID(said["code"])
+        await session.execute(update(MailCode).where(MailCode.id == code_id).values(account_id=account.id))
+        return _with_code(account, mail_code(own.secret_key.get_secret_value(), code_id))
+    purpose: Purpose = "reset" if kind == "reset" else "invite"
     token = await make_link(session, account.id, purpose)
-    record(session, "letter_written", account_id=account.id, details={"kind": letter.kind})
-    address = f"{own.issuer}/new-password?link={quote(token)}"
-    with in_locale(locale):
-        return _with_link(letter.kind, account, address)
+    record(session, "letter_written", account_id=account.id, details={"kind": kind})
+    return _with_link(kind, account, f"{own.issuer}/new-password?link={quote(token)}")
 
 
 async def _addressee(session: Session, said: Mapping[str, str]) -> Account | None:
@@ -174,6 +183,19 @@ def _with_link(kind: str, account: Account, address: str) -> _Text:
     days = LIFE["invite"].days
     choose = gettext("Choose your password here within {days} days:", days=days)
     return _Text(account.email or "", subject, [hello, first, choose, address])
+
+
+def _with_code(account: Account, code: str) -> _Text:
+    return _Text(
+        account.email or "",
+        gettext("Your code for the task exchange"),
+        [
+            gettext("Hello, {name}!", name=account.name),
+            gettext("Type this code on the page where you asked for it, within ten minutes:"),
+            f"{code[:4]} {code[4:]}",
+            gettext("Nobody from the exchange ever asks you for it. If you did not ask, do nothing."),
+        ],
+    )
 
 
 def _password_changed(own: AuthSettings, account: Account) -> _Text:

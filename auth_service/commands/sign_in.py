@@ -56,6 +56,8 @@ class SecondFactorNeeded:
 
     account_id: UUID
     fingerprint: str
+    first: str = "pwd"
+    """What the first half was."""
 
 
 async def admit_guess(session: Session, settings: AuthSettings, login: str, address: str) -> bool:
@@ -87,13 +89,20 @@ async def sign_in(
         account.password_hash = new_hash
         record(session, REHASHED, account_id=account_id)
     await clear_guesses(session, login)
+    return await begin_or_half(session, settings, account, seat, "pwd")
+
+
+async def begin_or_half(
+    session: Session, settings: AuthSettings, account: Account, seat: Seat, first: str
+) -> str | SecondFactorNeeded:
+    """Begin the session, unless a second factor has to be shown before."""
     await _take_back(session, address_key(seat.address))
     second = select(TotpFactor.account_id).where(
-        TotpFactor.account_id == account_id, TotpFactor.confirmed_at.is_not(None)
+        TotpFactor.account_id == account.id, TotpFactor.confirmed_at.is_not(None)
     )
     if await session.scalar(second) is not None:
-        return SecondFactorNeeded(account_id, _fingerprint(account))
-    return await begin_signed_in(session, settings, account, seat, ("pwd",))
+        return SecondFactorNeeded(account.id, _fingerprint(account), first)
+    return await begin_signed_in(session, settings, account, seat, (first,))
 
 
 async def admit_second_guess(
@@ -121,7 +130,7 @@ async def complete_sign_in(
         return None
     await session.execute(delete(GuessCounter).where(GuessCounter.key == second_factor_key(half.account_id)))
     await _take_back(session, address_key(seat.address))
-    return await begin_signed_in(session, settings, account, seat, ("pwd", "otp"))
+    return await begin_signed_in(session, settings, account, seat, (half.first, "otp"))
 
 
 async def admit_address(session: Session, settings: AuthSettings, address: str) -> bool:

@@ -107,7 +107,11 @@ async def take_sign_in(
         return await _form(request, settings, login=login, next_path=target, error=NOT_SIGNED_IN, status=401)
     if isinstance(done, SecondFactorNeeded):
         response = RedirectResponse(f"{settings.public_path}/sign-in/code", SEE_OTHER)
-        set_half(response, settings, orjson.dumps([str(done.account_id), done.fingerprint, target]).decode())
+        set_half(
+            response,
+            settings,
+            orjson.dumps([str(done.account_id), done.fingerprint, target, done.first]).decode(),
+        )
         return response
     return _signed_in(settings, target, done)
 
@@ -163,8 +167,8 @@ def _half(request: Request, settings: OwnSettings) -> tuple[SecondFactorNeeded, 
     text = half_of(request, settings)
     if text is None:
         return None
-    account_id, fingerprint, target = orjson.loads(text)
-    return SecondFactorNeeded(UUID(account_id), fingerprint), safe_next(settings, target)
+    account_id, fingerprint, target, first = orjson.loads(text)
+    return SecondFactorNeeded(UUID(account_id), fingerprint, first), safe_next(settings, target)
 
 
 def _counted_name(login: str) -> str:

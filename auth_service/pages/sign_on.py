@@ -31,6 +31,7 @@ SECRET_LENGTH_MAX = 100
 NEXT_LENGTH_MAX = 8000
 HALF_LASTS_S = 300
 LINK_LASTS_S = 1800
+MAIL_CODE_LASTS_S = 600
 RECENT_S = 600
 FIELDS_MAX = 50
 
@@ -177,6 +178,31 @@ def drop_challenge(response: Response, settings: AuthSettings) -> None:
         secure=settings.secure,
         httponly=True,
         samesite="strict",
+    )
+
+
+def keep_mail_code(response: Response, settings: AuthSettings, text: str) -> None:
+    """Keep which letter this browser asked for: its code is good in no other."""
+    response.set_cookie(
+        f"{_cookie_name(settings)}-letter",
+        Sealer(settings.secret_key.get_secret_value(), "mail code").seal(text).decode(),
+        max_age=MAIL_CODE_LASTS_S,
+        path="/",
+        secure=settings.secure,
+        httponly=True,
+        samesite="lax",
+    )
+
+
+def mail_code_of(request: Request, settings: AuthSettings) -> str | None:
+    sealed = request.cookies.get(f"{_cookie_name(settings)}-letter", "")
+    sealer = Sealer(settings.secret_key.get_secret_value(), "mail code")
+    return sealer.open(sealed.encode(), ttl_s=MAIL_CODE_LASTS_S) if sealed else None
+
+
+def drop_mail_code(response: Response, settings: AuthSettings) -> None:
+    response.delete_cookie(
+        f"{_cookie_name(settings)}-letter", path="/", secure=settings.secure, httponly=True, samesite="lax"
     )
 
 

@@ -24,6 +24,7 @@ REASONS = {
     "too many tries": _("too many tries"),
     "wrong code": _("wrong code of the app"),
     "too many codes": _("too many codes"),
+    "wrong code of a letter": _("wrong code of a letter"),
     "wrong passkey": _("wrong passkey"),
 }
 
