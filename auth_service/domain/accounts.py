@@ -4,6 +4,7 @@ import re
 import unicodedata
 from zoneinfo import ZoneInfo, available_timezones
 
+from auth_service.domain.common_passwords import is_common
 from service_kit.errors import Conflict, Forbidden, Invalid, NotFound
 from service_kit.roles import Role
 from service_kit.text import LOCALES
@@ -112,5 +113,6 @@ def check_new_password(password: str, login: str) -> None:
     """Length is what makes a password strong; composition rules only make it predictable (NIST 800-63B)."""
     if not PASSWORD_LENGTH_MIN <= len(password) <= PASSWORD_LENGTH_MAX:
         raise WeakPassword(_("A password has 10 to 256 characters."))
-    if login in password.lower() or len(set(password)) < 4:  # noqa: PLR2004  three letters repeated are no secret
+    few = len(set(password)) < 4  # noqa: PLR2004  three letters repeated are no secret
+    if login in password.lower() or few or is_common(password):
         raise WeakPassword(_("This password is too easy to guess."))

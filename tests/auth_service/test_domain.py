@@ -76,6 +76,34 @@ class TestPasswords:
         """Length is enough; no rules about digits and signs."""
         check_new_password("correct horse battery", "anna")
 
+    @pytest.mark.parametrize(
+        "password",
+        [
+            "password123",
+            "Passw0rd!2026",
+            "1234567890",
+            "0987654321",
+            "qwertyuiop",
+            "Summer2026!!",
+            "!!Administrator1",
+            "парольпароль",
+            "abcd1abcd1",
+            "йцукенгшщз",
+            "gfhjkm123456",
+        ],
+    )
+    def test_common_ones_are_refused(self, password: str) -> None:
+        """What guessers try first is refused, however it is decorated."""
+        with pytest.raises(WeakPassword):
+            check_new_password(password, "anna")
+
+    @pytest.mark.parametrize(
+        "password", ["ember-amber-maple-5230", "my password is long", "9a8a7a6a5a4a", "summer in moscow"]
+    )
+    def test_others_are_not(self, password: str) -> None:
+        """Common words in company are no common password."""
+        check_new_password(password, "anna")
+
 
 class TestWaits:
     @given(st.integers(1, 20), st.integers(0, 200))
