@@ -30,7 +30,10 @@ PLACES = {
     "admin": [
         "/analytics/",
         "/auth/accounts",
-        "/registry/",
+        "/registry/?search=jira",
+        "/registry/catalogue/tracker/task_created/2",
+        "/registry/catalogue/tracker/task_created/changes?from=1&to=2",
+        "/registry/catalogue/topics/tracker.tasks",
         "/tracker/all?search=nothing+is+called+like+this",
     ],
 }
