@@ -19,6 +19,7 @@ _SOME_FAILED = 1
 _FEW = 5
 _NPM_S = 300
 _NODE_PACKAGES = ROOT / "tests" / "schema_registry" / "node" / "package.json"
+_NPM_S = 300
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 CHECKS = {
