@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from joserfc.jwk import KeySet
 
 from auth_service.api import accounts as accounts_api
-from auth_service.api import protocol, verification
+from auth_service.api import protocol, registration, verification
 from auth_service.commands.accounts import create_first_admin
 from auth_service.commands.clients import upsert_clients
 from auth_service.commands.keys import ensure_keys
@@ -165,6 +165,7 @@ def web(
         routers=[
             protocol.router,
             verification.router,
+            registration.router,
             accounts_api.router,
             authorizing.router,
             sign_in.router,

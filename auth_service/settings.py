@@ -87,6 +87,9 @@ class AuthSettings(ServiceSettings):
     registration: bool = False
     """Whether strangers may ask for an account; an administrator decides about each."""
 
+    client_registration_token: SecretStr | None = None
+    """Whoever has it may register clients by the protocol (RFC 7591); without one nobody may."""
+
     @property
     def audiences(self) -> list[str]:
         """Every first-party resource server, by its public address (claim `aud`)."""

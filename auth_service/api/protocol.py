@@ -211,7 +211,8 @@ async def user_info(request: Request, session: Reading, keys: KeysDep, settings:
 
 def _metadata(settings: AuthSettings) -> dict[str, Any]:
     issuer = settings.issuer
-    return {
+    offered = {"registration_endpoint": f"{issuer}/register"}
+    return (offered if settings.client_registration_token is not None else {}) | {
         "issuer": issuer,
         "authorization_endpoint": f"{issuer}/authorize",
         "token_endpoint": f"{issuer}/token",

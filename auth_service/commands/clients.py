@@ -1,7 +1,8 @@
 """OAuth clients: our own as the setting AUTH_CLIENTS describes them, others as administrators keep them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from secrets import token_hex
 from typing import Any
 from uuid import UUID
 
@@ -33,6 +34,16 @@ FORMER_SECRET_KEPT = timedelta(hours=1)
 """So long a replaced secret is taken as well."""
 
 ADDRESS: TypeAdapter[str] = TypeAdapter(RedirectAddress)
+
+
+@dataclass(frozen=True)
+class Registered:
+    """An application that described itself; secret and token are told once."""
+
+    client_id: str
+    secret: str | None
+    registration_token: str
+    issued_at: int
 
 
 @dataclass(frozen=True)
@@ -76,6 +87,36 @@ async def create_client(
         raise ClientTaken(_("Another application has this id."))
     record(session, "client_created", actor_id=actor_id, client_id=cleaned)
     return CreatedClient(cleaned, secret)
+
+
+async def register_client(session: Session, form: ClientForm, *, confidential: bool) -> Registered:
+    """Add an application that described itself. Raises `MalformedClient`."""
+    made = await create_client(
+        session, None, client_id=f"app-{token_hex(8)}", form=form, confidential=confidential
+    )
+    token = new_secret()
+    client = await session.get_one(OAuthClient, made.client_id)
+    client.origin = "registration"
+    client.registration_digest = digest(token)
+    return Registered(made.client_id, made.secret, token, int(client.updated_at.timestamp()))
+
+
+async def replace_registration(session: Session, client_id: str, form: ClientForm) -> None:
+    """What an administrator has let it call stays. Raises `MalformedClient`."""
+    client = await _kept_by_hand(session, client_id)
+    await change_client(
+        session,
+        None,
+        client_id,
+        replace(form, audiences=None if client.audiences is None else tuple(client.audiences)),
+    )
+
+
+async def withdraw_registration(session: Session, client_id: str) -> None:
+    """Switched off, not removed: the audit log goes on to name it."""
+    await switch_client(session, None, client_id, disabled=True)
+    client = await _kept_by_hand(session, client_id)
+    client.registration_digest = None
 
 
 async def change_client(session: Session, actor_id: UUID | None, client_id: str, form: ClientForm) -> None:
@@ -167,7 +208,7 @@ async def _kept_by_hand(session: Session, client_id: str) -> OAuthClient:
     found = await session.get(OAuthClient, client_id.replace("\x00", ""), with_for_update=True)
     if found is None:
         raise ClientNotFound(_("There is no such application."))
-    if found.origin != "admin":
+    if found.origin == "settings":
         raise KeptInSettings(_("This application stands in the setting AUTH_CLIENTS and is changed there."))
     return found
 

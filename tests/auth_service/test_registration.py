@@ -1,0 +1,90 @@
+"""Clients that register themselves, with the operator's token (RFC 7591, RFC 7592)."""
+
+from typing import Any
+
+import httpx2
+import pytest
+
+from tests.auth_service.conftest import MakeAuth
+from tests.auth_service.exchange import ISSUER, Asked, Auth, challenge_of
+
+INITIAL = "an-initial-token-of-the-operator"
+BACK = "https://self.example.org/back"
+METADATA = {"client_name": "Made itself", "redirect_uris": [BACK], "scope": "openid email", "unknown": [1]}
+
+
+@pytest.fixture
+async def open_auth(make_auth: MakeAuth) -> Auth:
+    return await make_auth(client_registration_token=INITIAL)
+
+
+async def register(auth: Auth, token: str = INITIAL, **changed: Any) -> httpx2.Response:
+    async with auth.client(headers={"Authorization": f"Bearer {token}"}) as client:
+        return await client.post("/register", json=METADATA | changed)
+
+
+class TestRegistration:
+    async def test_it_works(self, open_auth: Auth) -> None:
+        """A client registers, asks people for consent, signs them in, and describes itself anew."""
+        auth = open_auth
+        made = await register(auth)
+        assert made.status_code == 201, made.text
+        told = made.json()
+        assert told["client_secret_expires_at"] == 0
+        browser = await auth.signed_in()
+        page = await browser.ask(
+            client_id=told["client_id"], redirect_uri=BACK, code_challenge=challenge_of("v" * 43)
+        )
+        assert "Made itself" in page.text
+        own = {"Authorization": f"Bearer {told['registration_access_token']}"}
+        async with auth.client(headers=own) as client:
+            path = told["registration_client_uri"].removeprefix(ISSUER)
+            assert (await client.get(path)).json()["redirect_uris"] == [BACK]
+            changed = await client.put(path, json=METADATA | {"redirect_uris": [BACK + "2"]})
+            assert changed.json()["redirect_uris"] == [BACK + "2"]
+            assert (await client.put(path, json={"redirect_uris": ["x"]})).json()["error"] == (
+                "invalid_redirect_uri"
+            )
+            assert (await browser.ask(client_id=told["client_id"], redirect_uri=BACK)).status_code == 400
+            assert (await client.delete(path)).status_code == 204
+            assert (await client.get(path)).status_code == 401
+        proof = httpx2.BasicAuth(told["client_id"], told["client_secret"])
+        refused = await auth.redeem(Asked(f"{BACK}?code=x", "v" * 43), proof)
+        assert refused.json()["error"] == "invalid_client"
+        stored = await auth.value("select string_agg(t::text, ' ') from oauth_clients t")
+        assert told["client_secret"] not in stored
+        assert told["registration_access_token"] not in stored
+
+    async def test_without_the_token(self, open_auth: Auth) -> None:
+        """Without the operator's token, or with that of another client, nothing is registered or shown."""
+        for token in ("wrong", "x" * 900):
+            assert (await register(open_auth, token)).status_code == 401
+        async with open_auth.client() as client:
+            assert (await client.post("/register", json=METADATA)).status_code == 401
+            found = (await client.get("/.well-known/openid-configuration")).json()
+        assert found["registration_endpoint"] == f"{ISSUER}/register"
+        first, second = (await register(open_auth)).json(), (await register(open_auth)).json()
+        other = {"Authorization": f"Bearer {second['registration_access_token']}"}
+        async with open_auth.client(headers=other) as client:
+            for path in (first["client_id"], "tracker", "nobody"):
+                assert (await client.get(f"/register/{path}")).status_code == 401
+                assert (await client.delete(f"/register/{path}")).status_code == 401
+
+    async def test_mistakes(self, open_auth: Auth) -> None:
+        """The error codes are those of the RFC."""
+        wrong: list[tuple[dict[str, Any], str]] = [
+            ({"redirect_uris": ["javascript:alert(1)"]}, "invalid_redirect_uri"),
+            ({"redirect_uris": []}, "invalid_redirect_uri"),
+            ({"redirect_uris": "x"}, "invalid_redirect_uri"),
+            ({"grant_types": ["client_credentials"]}, "invalid_client_metadata"),
+            ({"token_endpoint_auth_method": "tls_client_auth"}, "invalid_client_metadata"),
+            ({"scope": "everything"}, "invalid_client_metadata"),
+            ({"client_name": "\u202e"}, "invalid_client_metadata"),
+        ]
+        for changed, error in wrong:
+            answer = await register(open_auth, **changed)
+            assert (answer.status_code, answer.json()["error"]) == (400, error), changed
+        headers = {"Authorization": f"Bearer {INITIAL}"}
+        async with open_auth.client(headers=headers) as client:
+            for body in (b"", b"[]", b"\x00", b"[" * 10_000):
+                assert (await client.post("/register", content=body)).status_code == 400
