@@ -45,6 +45,13 @@ async def make_auth(make_service: Callable[..., Service]) -> AsyncIterator[MakeA
 
 
 @pytest.fixture
+async def patient_auth(auth: Auth) -> Auth:
+    """The shared one, as if nobody had asked it for anything for an hour: all tests have one address."""
+    await auth.execute("delete from guess_counters")
+    return auth
+
+
+@pytest.fixture
 async def own_auth(make_auth: MakeAuth) -> Auth:
     """For a test that changes what others would stumble over."""
     return await make_auth()

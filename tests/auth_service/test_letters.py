@@ -17,6 +17,8 @@ from tests.auth_service.exchange import ADMIN, PASSWORD, Auth, Browser, Login
 NEW = "a-password-chosen-anew"
 APPLICATION = {"name": "Анна Ли", "login": "anna.lee", "email": "Anna.Lee@example.org", "about": "From Jira"}
 
+pytestmark = pytest.mark.usefixtures("patient_auth")
+
 
 async def letters(auth: Auth) -> list[EmailMessage]:
     """Have the worker write what is queued; answers all letters there are, in order."""

@@ -4,10 +4,13 @@ import asyncio
 import re
 
 import httpx2
+import pytest
 
 from tests.auth_service.exchange import COOKIE, Auth, Browser
 from tests.auth_service.test_factors import code_of, with_app
 from tests.auth_service.test_letters import letters_to, with_mail
+
+pytestmark = pytest.mark.usefixtures("patient_auth")
 
 
 async def asked(auth: Auth, name: str, target: str = "") -> Browser:

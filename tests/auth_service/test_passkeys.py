@@ -22,6 +22,8 @@ HOST = "exchange.test"
 SCRIPT = {"Accept": "application/json"}
 PRESENT, VERIFIED, ATTESTED = 0x01, 0x04, 0x40
 
+pytestmark = pytest.mark.usefixtures("patient_auth")
+
 
 def text_of(plain: bytes) -> str:
     return base64.urlsafe_b64encode(plain).rstrip(b"=").decode()
