@@ -236,7 +236,7 @@ def _route_of(scope: Scope) -> str:
 
 
 def let_forms_lead_to(request: Request, address: str) -> None:
-    """A form on this page may end at this address of another site, which has been checked by whoever says so."""
+    """A form on this page may end at this address of another site; whoever says so has checked it."""
     request.state.form_target = _origin(address)
 
 

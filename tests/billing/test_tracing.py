@@ -24,7 +24,7 @@ async def web(billing: Service) -> AsyncIterator[Web]:
         yield running
 
 
-async def page(web: Web, wanted: object, path: str = "/trace", **more: object) -> str:
+async def page(web: Web, wanted: object, path: str = "/trace", **more: str) -> str:
     async with web.browser(ADMIN) as browser:
         answer = await browser.get(path, params={"id": str(wanted), **more})
     assert answer.status_code == 200, answer.text
