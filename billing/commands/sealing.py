@@ -29,8 +29,12 @@ async def seal_entries(session: Session) -> int:
 
 
 async def _seal(session: Session, account_id: UUID) -> int:
+    # The account's newest block; the index stands on the first versions, and blocks follow each other.
     sealed = await session.scalar(
-        select(func.coalesce(func.max(seals.c.last_version), 0)).where(seals.c.account_id == account_id)
+        select(seals.c.last_version)
+        .where(seals.c.account_id == account_id)
+        .order_by(seals.c.first_version.desc())
+        .limit(1)
     )
     after = int(sealed or 0)
     found = await session.execute(
