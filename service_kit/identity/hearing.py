@@ -49,7 +49,7 @@ async def hear_denials(settings: ServiceSettings, denials: Denials) -> None:
         )
         try:
             await consumer.start()
-            await _take_up(consumer, positions)
+            await take_up(consumer, positions)
             async for record in consumer:
                 fact = read_fact(record, settings)
                 if fact is not None:
@@ -62,13 +62,14 @@ async def hear_denials(settings: ServiceSettings, denials: Denials) -> None:
         await asyncio.sleep(AGAIN_AFTER_S)
 
 
-async def _take_up(consumer: AIOKafkaConsumer, positions: dict[TopicPartition, int]) -> None:
+async def take_up(consumer: AIOKafkaConsumer, positions: dict[TopicPartition, int]) -> None:
     """Go on where we were; where we never were, begin ten minutes back."""
     assigned = consumer.assignment()
     new = [partition for partition in assigned if partition not in positions]
     since_ms = int((time.time() - KEPT_S) * 1000)
-    found = await consumer.offsets_for_times(dict.fromkeys(new, since_ms)) if new else {}
+    # In this order: a fact that comes between the two questions lies behind the end that was told.
     ends = await consumer.end_offsets(new) if new else {}
+    found = await consumer.offsets_for_times(dict.fromkeys(new, since_ms)) if new else {}
     for partition in new:
         first = found.get(partition)
         positions[partition] = ends[partition] if first is None else first.offset

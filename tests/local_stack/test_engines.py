@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from local_stack.engines.databases import RIGHTS, ensure_database
+from local_stack.engines.jars import bring_jars
 from local_stack.engines.java import find_java
 from local_stack.engines.kafka import Kafka
 from local_stack.engines.postgres import Postgres
@@ -98,9 +99,9 @@ class TestKafka:
     async def test_data_survives_kill_9(self, tmp_path: Path) -> None:
         """What a killed broker acknowledged is there after its next start, under the same cluster id."""
         ports = PortChooser()
-        broker = Kafka(
-            tmp_path / "kafka", ports.draw(), ports.draw(), java=find_java(), jars=installed_folder() / "java"
-        )
+        jars = installed_folder() / "java"
+        bring_jars(jars)
+        broker = Kafka(tmp_path / "kafka", ports.draw(), ports.draw(), java=find_java(), jars=jars)
         broker.prepare()
         process = start(broker.program(), tmp_path / "log")
         wait_until(broker.is_ready, process, tmp_path / "log")

@@ -4,11 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import httpx2
 import pytest
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.structs import OffsetAndTimestamp
 
 from local_stack.engines.kafka import Kafka
 from service_kit.broker import declare_topics
@@ -19,7 +21,7 @@ from service_kit.identity.denials import (
     Denials,
     SessionEnded,
 )
-from service_kit.identity.hearing import TOPICS, hear_denials
+from service_kit.identity.hearing import TOPICS, hear_denials, take_up
 from service_kit.roles import CurrentUser, Role
 from service_kit.settings import ServiceSettings
 from tests.service_kit.test_identity import aviary, browser, issuer, sample, web
@@ -165,6 +167,38 @@ class TestHearing:
                 return denials.refuses(user)
 
             await eventually(known)
+
+    async def test_what_is_said_while_it_starts(self) -> None:
+        """A fact that comes between two questions about an empty topic is not passed over."""
+        place = TopicPartition("auth.sessions", 0)
+
+        class Filling(AIOKafkaConsumer):
+            """Its topic gets one record after the first question, whichever that is."""
+
+            def __init__(self) -> None:
+                self.end = 0
+                self.sought: dict[TopicPartition, int] = {}
+
+            def __del__(self) -> None:
+                """It was never started."""
+
+            def assignment(self) -> set[TopicPartition]:
+                return {place}
+
+            async def offsets_for_times(self, asked: dict[TopicPartition, int]) -> dict[TopicPartition, Any]:
+                end, self.end = self.end, 1
+                return {p: OffsetAndTimestamp(0, 0) if end else None for p in asked}
+
+            async def end_offsets(self, asked: list[TopicPartition]) -> dict[TopicPartition, int]:
+                end, self.end = self.end, 1
+                return dict.fromkeys(asked, end)
+
+            def seek(self, partition: TopicPartition, offset: int) -> None:
+                self.sought[partition] = offset
+
+        consumer = Filling()
+        await take_up(consumer, {})
+        assert consumer.sought == {place: 0}
 
     async def test_what_was_said_before_the_start(self, settings: ServiceSettings, kafka: Kafka) -> None:
         """A process that starts knows who was stopped in the last minutes."""
