@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 import httpx2
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.structs import OffsetAndTimestamp
 
 from local_stack.engines.kafka import Kafka
@@ -172,15 +172,12 @@ class TestHearing:
         """A fact that comes between two questions about an empty topic is not passed over."""
         place = TopicPartition("auth.sessions", 0)
 
-        class Filling(AIOKafkaConsumer):
+        class Filling:
             """Its topic gets one record after the first question, whichever that is."""
 
             def __init__(self) -> None:
                 self.end = 0
                 self.sought: dict[TopicPartition, int] = {}
-
-            def __del__(self) -> None:
-                """It was never started."""
 
             def assignment(self) -> set[TopicPartition]:
                 return {place}
