@@ -32,6 +32,7 @@ from local_stack.log_files import last_words
 from local_stack.services import SERVICES
 from local_stack.state import State, end_leftovers, living, running_state
 from local_stack.troubles import Trouble
+from local_stack.written_files import read_json
 
 _POLL_S = 0.1
 _START_WITHIN_S = 240
@@ -227,9 +228,19 @@ def describe(state: State, home: Home) -> str:
         f"  schema registry  {layout.registry_url}\n"
         f"  Kafka            {layout.kafka_address}\n"
         f"  letters          {home.letters}\n\n"
-        f"  Sign in as [bold]admin[/], [bold]manager[/], [bold]accountant[/] or [bold]worker1[/] ... "
-        f"[bold]worker5[/] with password [bold]{password}[/]\n"
+        f"  Sign in as {_who_signs_in(home)} with password [bold]{password}[/]\n"
     )
+
+
+def _who_signs_in(home: Home) -> str:
+    """Without a demo there is only the first administrator; authors of a repository have no passwords."""
+    demo = read_json(home.demo_file) or {}
+    if demo.get("state") != "loaded":
+        return "[bold]admin[/]"
+    office = "[bold]admin[/], [bold]manager[/]"
+    if demo.get("workers_sign_in", True):
+        return f"{office}, [bold]accountant[/] or [bold]worker1[/] ... [bold]worker5[/]"
+    return f"{office} or [bold]accountant[/]"
 
 
 def uptime_s(state: State) -> float:

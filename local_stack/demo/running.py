@@ -67,7 +67,7 @@ def _load(home: Home, state: State, console: Console, story: Story, title: str, 
         loaded: Loaded = asyncio.run(
             load(home, state, story, lambda done, _what: bar.advance(task, done), password=password)
         )
-    write_json(home.demo_file, {"state": "loaded", "title": title})
+    write_json(home.demo_file, {"state": "loaded", "title": title, "workers_sign_in": password})
     console.print(
         f"{title}: {loaded.people} people, {loaded.tasks} tasks on {loaded.days} days, "
         f"{loaded.completed} of them done."
