@@ -46,7 +46,8 @@ def run_tests(arguments: Sequence[str], console: Console) -> int:
         console.print(f"[red]Failed before the tests: {', '.join(failed)}[/]")
     sys.stdout.flush()
     # Last, so that its summary is the last line.
-    tests = _run(["pytest", "-n", "2", "--cov", "--cov-report=term:skip-covered"], environment)
+    slowest = ["--durations=25", "--durations-min=5"]
+    tests = _run(["pytest", "-n", "2", *slowest, "--cov", "--cov-report=term:skip-covered"], environment)
     if tests == _SOME_FAILED:
         tests = _once_more(environment, console)
     return tests or (1 if failed else 0)
