@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
-from uuid import UUID
 
 import orjson
 import structlog
@@ -23,6 +22,7 @@ from service_kit.database import Database, will_pass
 from service_kit.dead_letters import Undeliverable, put_aside
 from service_kit.errors import ServiceError, Unavailable
 from service_kit.events import Event, Received
+from service_kit.ids import id_in
 from service_kit.inbox import first_time
 from service_kit.records import Unreadable, event_of, framed, headers_of
 from service_kit.schema_client import Schema, SchemaClient
@@ -148,7 +148,7 @@ class RecordHandler:
             key=record.key,
             value=record.value,
             headers=headers,
-            event_id=_uuid_or_none(headers.get("ce_id")),
+            event_id=id_in(headers.get("ce_id", "")),
         )
 
         async def keep() -> None:
@@ -179,10 +179,3 @@ def _links(events: Sequence[Received[Event]]) -> list[trace.Link]:
     carriers = [{"traceparent": event.traceparent} for event in events[:LINKS] if event.traceparent]
     spans = [trace.get_current_span(propagate.extract(carrier)) for carrier in carriers]
     return [trace.Link(span.get_span_context()) for span in spans]
-
-
-def _uuid_or_none(value: str | None) -> UUID | None:
-    try:
-        return UUID(value or "")
-    except ValueError:
-        return None

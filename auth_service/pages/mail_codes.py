@@ -8,19 +8,16 @@ from fastapi import Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from auth_service.commands.mail_codes import admit_mail_guess, ask_for_mail_code, sign_in_by_mail_code
-from auth_service.commands.sign_in import SecondFactorNeeded, admit_address, admit_letter, note_failed_sign_in
+from auth_service.commands.sign_in import admit_address, admit_letter, note_failed_sign_in
+from auth_service.pages.sign_in import lead_on
 from auth_service.pages.sign_on import (
+    MAIL_CODE,
     OwnSettings,
     Person,
     address_of,
-    drop_mail_code,
-    keep_mail_code,
     let_sign_in_lead_on,
-    mail_code_of,
     safe_next,
     seat_of,
-    set_cookie,
-    set_half,
 )
 from service_kit.ids import new_id
 from service_kit.pages import render
@@ -58,7 +55,7 @@ async def ask(
         admitted = await admit_letter(session, settings, named, address_of(request))
         code_id = await ask_for_mail_code(session, named) if admitted and named else new_id()
     response = RedirectResponse(f"{settings.public_path}/sign-in/letter/code", SEE_OTHER)
-    keep_mail_code(response, settings, orjson.dumps([str(code_id), safe_next(settings, next_path)]).decode())
+    MAIL_CODE.keep(response, settings, orjson.dumps([str(code_id), safe_next(settings, next_path)]).decode())
     return response
 
 
@@ -98,20 +95,14 @@ async def take_code(
             note_failed_sign_in(session, None, address=seat.address, reason=reason)
         await let_sign_in_lead_on(request, settings, target)
         return render(request, "auth/sign_in_letter_code.html", {"error": WRONG_CODE}, status=401)
-    if isinstance(done, SecondFactorNeeded):
-        response = RedirectResponse(f"{settings.public_path}/sign-in/code", SEE_OTHER)
-        half = [str(done.account_id), done.fingerprint, target, done.first]
-        set_half(response, settings, orjson.dumps(half).decode())
-    else:
-        response = RedirectResponse(target, SEE_OTHER)
-        set_cookie(response, settings, done)
-    drop_mail_code(response, settings)
+    response = lead_on(settings, target, done)
+    MAIL_CODE.drop(response, settings)
     return response
 
 
 def _asked(request: Request, settings: OwnSettings) -> tuple[UUID, str] | None:
     """Which code this browser asked for, and where it wants to go."""
-    text = mail_code_of(request, settings)
+    text = MAIL_CODE.read(request, settings)
     if text is None:
         return None
     code_id, target = orjson.loads(text)

@@ -22,13 +22,11 @@ from auth_service.domain.passkeys import (
 )
 from auth_service.domain.tokens import Subject
 from auth_service.pages.sign_on import (
+    CHALLENGE,
     OwnSettings,
     Person,
     SignedIn,
-    challenge_of,
-    drop_challenge,
     is_recent,
-    keep_challenge,
     safe_next,
     seat_of,
     set_cookie,
@@ -80,7 +78,7 @@ async def add(
     made = check_new(Place.of(settings.public_url), shown.credential, challenge)
     await add_passkey(session, person.guid, made, challenge, name=shown.name)
     response = JSONResponse({"location": f"{settings.public_path}/security"})
-    drop_challenge(response, settings)
+    CHALLENGE.drop(response, settings)
     return response
 
 
@@ -121,19 +119,19 @@ async def take_passkey(
         raise
     response = JSONResponse({"location": safe_next(settings, shown.next)})
     set_cookie(response, settings, secret)
-    drop_challenge(response, settings)
+    CHALLENGE.drop(response, settings)
     return response
 
 
 def _asked(settings: AuthSettings, asked: Asked, owner: str) -> Response:
     response = JSONResponse(asked.options)
-    keep_challenge(response, settings, f"{owner}:{base64.b64encode(asked.challenge).decode()}")
+    CHALLENGE.keep(response, settings, f"{owner}:{base64.b64encode(asked.challenge).decode()}")
     return response
 
 
 def _challenge(request: Request, settings: AuthSettings, owner: str) -> bytes:
     """What this browser was asked for this purpose, a short while ago."""
-    asked_of, _colon, text = (challenge_of(request, settings) or "").partition(":")
+    asked_of, _colon, text = (CHALLENGE.read(request, settings) or "").partition(":")
     if not text or asked_of != owner:
         raise WrongPasskey(NOT_TAKEN)
     return base64.b64decode(text)

@@ -11,13 +11,12 @@ from auth_service.commands.sign_in import admit_letter
 from auth_service.domain.accounts import WeakPassword, check_new_password
 from auth_service.domain.links import DEAD_LINK, DeadLink
 from auth_service.pages.sign_on import (
+    LINK,
+    SECRET_LENGTH_MAX,
     OwnSettings,
     PasswordsDep,
     address_of,
     drop_cookie,
-    drop_link,
-    link_of,
-    set_link,
 )
 from auth_service.queries.links import account_of_link
 from service_kit.pages import redirect, render, toast
@@ -62,10 +61,10 @@ async def new_password(
     if link:
         # Out of the address, where histories and screens keep it.
         response = RedirectResponse(f"{settings.public_path}/new-password", SEE_OTHER)
-        set_link(response, settings, link)
+        LINK.keep(response, settings, link[:SECRET_LENGTH_MAX])
         return response
     try:
-        account = await account_of_link(session, link_of(request, settings))
+        account = await account_of_link(session, LINK.read(request, settings) or "")
     except DeadLink as error:
         return _dead(request, settings, error)
     return render(request, "auth/new_password.html", {"login": account.login, "error": None, "dead": None})
@@ -80,7 +79,7 @@ async def take_new_password(
 ) -> Response:
     """A link signs nobody in: password and second factor are asked for, as always."""
     database = runtime_of(request).database
-    token = link_of(request, settings)
+    token = LINK.read(request, settings) or ""
     try:
         async with database.reading() as reading:
             login = (await account_of_link(reading, token)).login
@@ -99,7 +98,7 @@ async def take_new_password(
         redirect(request, f"/sign-in?login={login}"),
         _("Your password is set. Sign in with it. Everywhere else you are signed out."),
     )
-    drop_link(response, settings)
+    LINK.drop(response, settings)
     drop_cookie(response, settings)
     return response
 
@@ -107,5 +106,5 @@ async def take_new_password(
 def _dead(request: Request, settings: OwnSettings, error: DeadLink) -> Response:
     found = {"login": "", "error": None, "dead": error.detail}
     response = render(request, "auth/new_password.html", found, status=error.status)
-    drop_link(response, settings)
+    LINK.drop(response, settings)
     return response

@@ -19,16 +19,14 @@ from auth_service.domain.accounts import PASSWORD_LENGTH_MAX, MalformedAccount, 
 from auth_service.domain.factors import CODE_LENGTH_MAX
 from auth_service.models import Account
 from auth_service.pages.sign_on import (
+    HALF,
     OwnSettings,
     PasswordsDep,
     Person,
-    drop_half,
-    half_of,
     let_sign_in_lead_on,
     safe_next,
     seat_of,
     set_cookie,
-    set_half,
 )
 from auth_service.queries.accounts import account_by_login
 from service_kit.pages import render
@@ -105,15 +103,7 @@ async def take_sign_in(
                 reason=_reason(account, admitted=admitted),
             )
         return await _form(request, settings, login=login, next_path=target, error=NOT_SIGNED_IN, status=401)
-    if isinstance(done, SecondFactorNeeded):
-        response = RedirectResponse(f"{settings.public_path}/sign-in/code", SEE_OTHER)
-        set_half(
-            response,
-            settings,
-            orjson.dumps([str(done.account_id), done.fingerprint, target, done.first]).decode(),
-        )
-        return response
-    return _signed_in(settings, target, done)
+    return lead_on(settings, target, done)
 
 
 @router.get("/sign-in/code")
@@ -151,20 +141,26 @@ async def take_code(
             note_failed_sign_in(session, half.account_id, address=seat.address, reason=reason)
         await let_sign_in_lead_on(request, settings, target)
         return render(request, "auth/sign_in_code.html", {"error": WRONG_CODE}, status=401)
-    response = _signed_in(settings, target, secret)
-    drop_half(response, settings)
+    response = lead_on(settings, target, secret)
+    HALF.drop(response, settings)
     return response
 
 
-def _signed_in(settings: OwnSettings, target: str, secret: str) -> Response:
+def lead_on(settings: OwnSettings, target: str, done: str | SecondFactorNeeded) -> Response:
+    """To where the person wanted to go with the new session's secret, or first to the second factor."""
+    if isinstance(done, SecondFactorNeeded):
+        response = RedirectResponse(f"{settings.public_path}/sign-in/code", SEE_OTHER)
+        half = [str(done.account_id), done.fingerprint, target, done.first]
+        HALF.keep(response, settings, orjson.dumps(half).decode())
+        return response
     response = RedirectResponse(target, SEE_OTHER)
-    set_cookie(response, settings, secret)
+    set_cookie(response, settings, done)
     return response
 
 
 def _half(request: Request, settings: OwnSettings) -> tuple[SecondFactorNeeded, str] | None:
     """The first half that this browser has done, and where it wants to go."""
-    text = half_of(request, settings)
+    text = HALF.read(request, settings)
     if text is None:
         return None
     account_id, fingerprint, target, first = orjson.loads(text)

@@ -1,7 +1,8 @@
 """The browser's side of the single sign-on session: its cookie, who it stands for, where one may go next."""
 
 import time
-from typing import Annotated
+from dataclasses import dataclass
+from typing import Annotated, Literal
 from urllib.parse import parse_qsl, urlencode
 from uuid import UUID
 
@@ -29,9 +30,6 @@ SEE_OTHER = 303
 COOKIE = "ates-auth"
 SECRET_LENGTH_MAX = 100
 NEXT_LENGTH_MAX = 8000
-HALF_LASTS_S = 300
-LINK_LASTS_S = 1800
-MAIL_CODE_LASTS_S = 600
 RECENT_S = 600
 FIELDS_MAX = 50
 
@@ -105,109 +103,59 @@ def drop_cookie(response: Response, settings: AuthSettings) -> None:
     )
 
 
-def set_half(response: Response, settings: AuthSettings, text: str) -> None:
-    """Keep the first half of a sign-in in the browser, sealed, for a short while."""
-    response.set_cookie(
-        f"{_cookie_name(settings)}-half",
-        _sealer(settings).seal(text).decode(),
-        max_age=HALF_LASTS_S,
-        path="/",
-        secure=settings.secure,
-        httponly=True,
-        samesite="lax",
-    )
+@dataclass(frozen=True, slots=True)
+class ShortCookie:
+    """Something a browser keeps for us for a short while, sealed when it has a purpose of its own."""
+
+    suffix: str
+    lasts_s: int
+    purpose: str | None
+    samesite: Literal["lax", "strict"] = "lax"
+
+    def keep(self, response: Response, settings: AuthSettings, text: str) -> None:
+        if self.purpose is not None:
+            text = self._sealer(settings, self.purpose).seal(text).decode()
+        response.set_cookie(
+            self._name(settings),
+            text,
+            max_age=self.lasts_s,
+            path="/",
+            secure=settings.secure,
+            httponly=True,
+            samesite=self.samesite,
+        )
+
+    def read(self, request: Request, settings: AuthSettings) -> str | None:
+        """What was kept; None when there is nothing, or nothing that still holds."""
+        kept = request.cookies.get(self._name(settings))
+        if not kept or self.purpose is None:
+            return kept or None
+        return self._sealer(settings, self.purpose).open(kept.encode(), ttl_s=self.lasts_s)
+
+    def drop(self, response: Response, settings: AuthSettings) -> None:
+        response.delete_cookie(
+            self._name(settings), path="/", secure=settings.secure, httponly=True, samesite=self.samesite
+        )
+
+    def _name(self, settings: AuthSettings) -> str:
+        return f"{_cookie_name(settings)}-{self.suffix}"
+
+    @staticmethod
+    def _sealer(settings: AuthSettings, purpose: str) -> Sealer:
+        return Sealer(settings.secret_key.get_secret_value(), purpose)
 
 
-def half_of(request: Request, settings: AuthSettings) -> str | None:
-    sealed = request.cookies.get(f"{_cookie_name(settings)}-half", "")
-    return _sealer(settings).open(sealed.encode(), ttl_s=HALF_LASTS_S) if sealed else None
+HALF = ShortCookie("half", 300, "half signed in")
+"""The first half of a sign-in."""
 
+LINK = ShortCookie("link", 1800, None)
+"""The secret of a letter's link, while the person chooses a password."""
 
-def drop_half(response: Response, settings: AuthSettings) -> None:
-    response.delete_cookie(
-        f"{_cookie_name(settings)}-half", path="/", secure=settings.secure, httponly=True, samesite="lax"
-    )
+CHALLENGE = ShortCookie("passkey", 300, "passkey", "strict")
+"""What a passkey has to answer, in the browser that was asked."""
 
-
-def set_link(response: Response, settings: AuthSettings, token: str) -> None:
-    """Keep the secret of a letter's link while the person chooses a password."""
-    response.set_cookie(
-        f"{_cookie_name(settings)}-link",
-        token[:SECRET_LENGTH_MAX],
-        max_age=LINK_LASTS_S,
-        path="/",
-        secure=settings.secure,
-        httponly=True,
-        samesite="lax",
-    )
-
-
-def link_of(request: Request, settings: AuthSettings) -> str:
-    return request.cookies.get(f"{_cookie_name(settings)}-link", "")
-
-
-def drop_link(response: Response, settings: AuthSettings) -> None:
-    response.delete_cookie(
-        f"{_cookie_name(settings)}-link", path="/", secure=settings.secure, httponly=True, samesite="lax"
-    )
-
-
-def keep_challenge(response: Response, settings: AuthSettings, text: str) -> None:
-    """Keep what a passkey has to answer in the browser that was asked, sealed, for a short while."""
-    response.set_cookie(
-        f"{_cookie_name(settings)}-passkey",
-        Sealer(settings.secret_key.get_secret_value(), "passkey").seal(text).decode(),
-        max_age=HALF_LASTS_S,
-        path="/",
-        secure=settings.secure,
-        httponly=True,
-        samesite="strict",
-    )
-
-
-def challenge_of(request: Request, settings: AuthSettings) -> str | None:
-    sealed = request.cookies.get(f"{_cookie_name(settings)}-passkey", "")
-    sealer = Sealer(settings.secret_key.get_secret_value(), "passkey")
-    return sealer.open(sealed.encode(), ttl_s=HALF_LASTS_S) if sealed else None
-
-
-def drop_challenge(response: Response, settings: AuthSettings) -> None:
-    response.delete_cookie(
-        f"{_cookie_name(settings)}-passkey",
-        path="/",
-        secure=settings.secure,
-        httponly=True,
-        samesite="strict",
-    )
-
-
-def keep_mail_code(response: Response, settings: AuthSettings, text: str) -> None:
-    """Keep which letter this browser asked for: its code is good in no other."""
-    response.set_cookie(
-        f"{_cookie_name(settings)}-letter",
-        Sealer(settings.secret_key.get_secret_value(), "mail code").seal(text).decode(),
-        max_age=MAIL_CODE_LASTS_S,
-        path="/",
-        secure=settings.secure,
-        httponly=True,
-        samesite="lax",
-    )
-
-
-def mail_code_of(request: Request, settings: AuthSettings) -> str | None:
-    sealed = request.cookies.get(f"{_cookie_name(settings)}-letter", "")
-    sealer = Sealer(settings.secret_key.get_secret_value(), "mail code")
-    return sealer.open(sealed.encode(), ttl_s=MAIL_CODE_LASTS_S) if sealed else None
-
-
-def drop_mail_code(response: Response, settings: AuthSettings) -> None:
-    response.delete_cookie(
-        f"{_cookie_name(settings)}-letter", path="/", secure=settings.secure, httponly=True, samesite="lax"
-    )
-
-
-def _sealer(settings: AuthSettings) -> Sealer:
-    return Sealer(settings.secret_key.get_secret_value(), "half signed in")
+MAIL_CODE = ShortCookie("letter", 600, "mail code")
+"""Which letter this browser asked for: its code is good in no other."""
 
 
 def is_recent(person: Subject) -> bool:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
+from service_kit.ids import id_in
+
 LETTER = "dl_id"
 TOPIC = "dl_topic"
 PARTITION = "dl_partition"
@@ -53,7 +55,4 @@ def letter_of(topic: str, headers: Mapping[str, str]) -> UUID | None:
     """The dead letter that this record is another try of."""
     if not topic.endswith(".redrive"):
         return None
-    try:
-        return UUID(headers.get(LETTER, ""))
-    except ValueError:
-        return None
+    return id_in(headers.get(LETTER, ""))

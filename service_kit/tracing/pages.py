@@ -10,6 +10,7 @@ from starlette.responses import Response
 from service_kit.context import context
 from service_kit.database import ReadSession
 from service_kit.identity import Role, require
+from service_kit.ids import id_in
 from service_kit.navigation import SERVICE_LABELS
 from service_kit.pages import render
 from service_kit.serving.transactions import Reading, ServiceRouter
@@ -39,7 +40,7 @@ def trace_routes(booked: Booked | None = None, event_behind: EventBehind | None 
         if not wanted:
             return Way()
         given = set(events)
-        if event_behind is not None and (thing := _uuid(wanted)) is not None:
+        if event_behind is not None and (thing := id_in(wanted)) is not None:
             behind = await event_behind(session, thing)
             given |= {behind} if behind is not None else set()
         way = await way_of(session, wanted, given)
@@ -76,10 +77,3 @@ def trace_routes(booked: Booked | None = None, event_behind: EventBehind | None 
 def _values(service: str, wanted: str, way: Way) -> dict[str, Any]:
     label = SERVICE_LABELS[service]
     return {"wanted": wanted, "way": way, "service": service, "service_label": label}
-
-
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None

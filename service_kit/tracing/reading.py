@@ -10,9 +10,9 @@ import orjson
 from sqlalchemy import and_, or_, select
 
 from service_kit.database import ReadSession
-from service_kit.dead_letters.reading import STANDING, Standing
 from service_kit.dead_letters.tables import dead_letters
 from service_kit.events import type_name
+from service_kit.ids import id_in
 from service_kit.inbox import inbox
 from service_kit.outbox import outbox
 from service_kit.rows import any_of
@@ -41,7 +41,6 @@ class Hop:
     place: str = ""
     detail: str = ""
     letter_id: UUID | None = None
-    standing: Standing | None = None
     payload: str | None = None
     attributes: tuple[tuple[str, str], ...] = ()
 
@@ -65,7 +64,8 @@ class Way:
 async def way_of(session: ReadSession, wanted: str, events: Collection[UUID] = ()) -> Way:
     """Everything of these events, and of what has `wanted` as event id, key or correlation id."""
     way = Way()
-    ids = {*events, *_ids(wanted)}
+    named = id_in(wanted)
+    ids = {*events, named} if named is not None else {*events}
     heard = await _heard(session, wanted, ids, way)
     ids |= {row for row, _correlation in heard}
     await _said(session, wanted, ids, {correlation for _row, correlation in heard if correlation}, way)
@@ -73,13 +73,6 @@ async def way_of(session: ReadSession, wanted: str, events: Collection[UUID] = (
     await _put_aside(session, ids, way)
     way.hops.sort(key=lambda hop: (hop.at, hop.order))
     return way
-
-
-def _ids(wanted: str) -> set[UUID]:
-    try:
-        return {UUID(wanted)}
-    except ValueError:
-        return set()
 
 
 async def _heard(
@@ -154,7 +147,7 @@ async def _said(
 async def _put_aside(session: ReadSession, ids: Collection[UUID], way: Way) -> None:
     columns = dead_letters.c
     found = await session.execute(
-        select(dead_letters, STANDING.label("standing"))
+        select(dead_letters)
         .where(columns.event_id == any_of(ids))
         .order_by(columns.first_seen_at)
         .limit(MOST)
@@ -171,7 +164,6 @@ async def _put_aside(session: ReadSession, ids: Collection[UUID], way: Way) -> N
                 _place(row.topic, row.partition, row.offset),
                 f"{row.reason}: {row.detail}",
                 row.id,
-                row.standing,
             )
         )
 

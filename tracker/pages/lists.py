@@ -17,6 +17,7 @@ from starlette.responses import Response, StreamingResponse
 
 from service_kit.errors import Invalid
 from service_kit.identity import Actor, CurrentUser, require
+from service_kit.ids import id_in
 from service_kit.pages import redirect, render, toast, wants_fragment
 from service_kit.paging import Paging
 from service_kit.text import gettext
@@ -226,7 +227,4 @@ def _worker(worker: str, actor: CurrentUser) -> UUID | None:
     """Whose tasks an address asks for: mine, somebody's by id, or everybody's."""
     if worker == "me":
         return actor.guid
-    try:
-        return UUID(worker)
-    except ValueError:
-        return None
+    return id_in(worker)
