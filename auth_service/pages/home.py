@@ -65,8 +65,8 @@ CARDS = (
     ),
     Card(
         "billing",
-        "/today",
-        _("Books"),
+        "/days",
+        _("Days"),
         _("What the company earned today and on each day before."),
         "days",
         COUNTING,
