@@ -1,6 +1,9 @@
 """Each trouble is one sentence that names what is wrong and the way out."""
 
+import json
 import socket
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -52,6 +55,18 @@ def test_ports_are_drawn_once() -> None:
     assert all(20000 <= port < 32000 for port in ports)
     first = PortChooser().draw()
     assert PortChooser({first}).draw() != first
+
+
+def test_ports_are_claimed() -> None:
+    """What one process drew no other draws while its program starts, however many draw at once."""
+    draw = (
+        "from local_stack.ports import PortChooser\nc = PortChooser()\nprint([c.draw() for _ in range(100)])"
+    )
+    drawers = [
+        subprocess.Popen([sys.executable, "-c", draw], stdout=subprocess.PIPE, text=True) for _ in range(4)
+    ]
+    drawn = [port for drawer in drawers for port in json.loads(drawer.communicate()[0])]
+    assert len(drawn) == len(set(drawn)) == 400
 
 
 def test_jars_are_locked() -> None:

@@ -3,7 +3,6 @@
 import base64
 import json
 import os
-import socket
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import asyncpg
 import httpx2
 import psutil
 
+from local_stack.ports import PortChooser
 from tests.support.running import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -42,7 +42,7 @@ class Exchange:
         return outcome.stdout
 
     def up(self, *options: str) -> None:
-        self.ates("up", "--detach", "--port", str(free_port()), *options)
+        self.ates("up", "--detach", "--port", str(PortChooser().draw()), *options)
 
     @property
     def status(self) -> dict[str, Any]:
@@ -90,18 +90,6 @@ class Exchange:
             return found
         finally:
             await connection.close()
-
-
-def free_port() -> int:
-    """A port that nobody listens on and that the system does not hand out for outgoing connections."""
-    for port in range(18_000 + os.getpid() % 2_000, 30_000, 7):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise RuntimeError("no port is free")
 
 
 class Person:
