@@ -43,7 +43,7 @@ def answers(port: int, host: str = LOOPBACK) -> bool:
 
 
 class PortChooser:
-    """Draws free ports and gives none out twice, nor one that another process drew and does not listen on yet."""
+    """Draws free ports: none twice, nor one that another process drew and does not listen on yet."""
 
     def __init__(self, taken: set[int] | None = None) -> None:
         self._taken = set(taken or ())
