@@ -6,7 +6,7 @@ there and a reward positive; the company's account shows the mirror image, and e
 
 import hashlib
 import hmac
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
@@ -106,23 +106,6 @@ class Entry:
     business_date: date
 
 
-@dataclass(frozen=True, slots=True)
-class AccountState:
-    balance_cents: int
-    version: int
-    """How many postings the account has: the number of its newest one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Posting:
-    account_id: UUID
-    version: int
-    entry_id: UUID
-    business_date: date
-    amount_cents: int
-    balance_after_cents: int
-
-
 def legs(kind: EntryKind, account_id: UUID, amount_cents: int) -> tuple[tuple[UUID, int], tuple[UUID, int]]:
     """The two sides of an entry, the worker's first. They sum to zero."""
     if amount_cents <= 0:
@@ -134,36 +117,6 @@ def legs(kind: EntryKind, account_id: UUID, amount_cents: int) -> tuple[tuple[UU
             return (account_id, amount_cents), (COMPANY, -amount_cents)
         case EntryKind.PAYOUT:
             return (account_id, -amount_cents), (PAYOUTS, amount_cents)
-
-
-def post(entries: Iterable[Entry], states: Mapping[UUID, AccountState]) -> list[Posting]:
-    """Post entries in order; each posting continues its account's chain of versions and balances.
-
-    The worker's posting stands before its counterpart, so postings 2n and 2n+1 belong to entry n.
-    """
-    running = dict(states)
-    postings: list[Posting] = []
-    for entry in entries:
-        for account_id, amount in legs(entry.kind, entry.account_id, entry.amount_cents):
-            before = running[account_id]
-            after = AccountState(before.balance_cents + amount, before.version + 1)
-            running[account_id] = after
-            postings.append(
-                Posting(
-                    account_id=account_id,
-                    version=after.version,
-                    entry_id=entry.id,
-                    business_date=entry.business_date,
-                    amount_cents=amount,
-                    balance_after_cents=after.balance_cents,
-                )
-            )
-    return postings
-
-
-def last_states(postings: Iterable[Posting]) -> dict[UUID, AccountState]:
-    """Where the postings leave the accounts they touch."""
-    return {p.account_id: AccountState(p.balance_after_cents, p.version) for p in postings}
 
 
 def entry_id(event_id: UUID) -> UUID:
@@ -209,16 +162,6 @@ def _first_moment(day: date, zone: ZoneInfo) -> datetime:
     # Reading the wall clock with the offset before a jump gives the moment of the jump itself when the
     # clocks skip exactly from midnight; fold 0 is the first of two equal wall times.
     return midnight.astimezone(UTC)
-
-
-def posting_date(own: date, last_closed: date | None) -> tuple[date, bool]:
-    """The day an event of date `own` is posted to, and whether it came late (R8).
-
-    A closed day never changes, so what arrives after the close counts on the first open day.
-    """
-    if last_closed is None or own > last_closed:
-        return own, False
-    return last_closed + timedelta(days=1), True
 
 
 def is_due(day: date, zone: ZoneInfo, now: datetime, delay: timedelta) -> bool:

@@ -154,6 +154,17 @@ class Day(Base):
     max_cost_task_id: Mapped[UUID | None] = mapped_column(Uuid)
 
 
+class UnsaidDay(Base):
+    """A closed day that has something to say yet; the row goes when all of it is said."""
+
+    __tablename__ = "unsaid_days"
+
+    business_date: Mapped[date] = mapped_column(Date, ForeignKey("days.business_date"), primary_key=True)
+    said_through: Mapped[UUID | None] = mapped_column(
+        Uuid, comment="payouts of accounts up to this one are said"
+    )
+
+
 class LedgerState(Base):
     """One row. Who posts shares its lock, who closes a day holds it alone: nothing slips between them."""
 
@@ -254,6 +265,7 @@ titles: Table = TaskTitle.__table__  # type: ignore[assignment]  # as above
 entries: Table = JournalEntry.__table__  # type: ignore[assignment]  # as above
 postings: Table = Posting.__table__  # type: ignore[assignment]  # as above
 days: Table = Day.__table__  # type: ignore[assignment]  # as above
+unsaid_days: Table = UnsaidDay.__table__  # type: ignore[assignment]  # as above
 ledger_state: Table = LedgerState.__table__  # type: ignore[assignment]  # as above
 payouts: Table = Payout.__table__  # type: ignore[assignment]  # as above
 seals: Table = Seal.__table__  # type: ignore[assignment]  # as above

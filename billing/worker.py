@@ -35,6 +35,14 @@ class DayKeeper:
 
     async def close_days(self, context: WorkerContext) -> None:
         await self._open_today(context)
+        await self._close_due(context)
+        # Also what a process that is gone has left unsaid.
+        unsaid = True
+        while unsaid:
+            async with context.database.transaction() as session:
+                unsaid = await commands.say_closed_days(session)
+
+    async def _close_due(self, context: WorkerContext) -> None:
         async with context.database.reading() as session:
             day = await queries.next_due_day(session)
         if day is None:

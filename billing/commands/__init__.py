@@ -4,6 +4,7 @@ from billing.commands.accounts import choose_language, open_account
 from billing.commands.closing import close_due_days, open_day
 from billing.commands.letters import write_letters
 from billing.commands.posting import post_task_facts
+from billing.commands.results import say_closed_days
 from billing.commands.sealing import seal_entries
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "open_account",
     "open_day",
     "post_task_facts",
+    "say_closed_days",
     "seal_entries",
     "write_letters",
 ]

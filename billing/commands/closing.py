@@ -1,44 +1,46 @@
-"""The end of a business day: pay positive balances, carry debts, fix the figures, say the result.
+"""The end of a business day: pay positive balances, carry debts, fix the figures.
 
 A day is one transaction behind the exclusive lock of the ledger's state, and every id in it is derived
 from the day. So a close that is killed leaves nothing, one that runs twice or in parallel finds the day
-closed, and one that is run again writes the same rows.
+closed, and one that is run again writes the same rows. What a closed day says is said afterwards, when the
+lock is gone (see `commands.results`).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import date, datetime, timedelta
-from uuid import UUID
 
 import structlog
-from sqlalchemy import RowMapping, func, select, update
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Date,
+    DateTime,
+    Text,
+    Uuid,
+    bindparam,
+    func,
+    select,
+    text,
+    update,
+)
 
-from billing.commands.posting import entry_posted
 from billing.domain import (
     PAYOUTS,
     AccountKind,
-    AccountState,
     AtClose,
     DayState,
-    Entry,
-    EntryKind,
     Figures,
-    Posting,
     day_bounds,
-    fact_id,
     is_due,
-    last_states,
     payouts_due,
-    post,
 )
-from billing.events import DayResult, DayResultV1, EntryPosted, PayoutMade
-from billing.models import accounts, day_figures, days, entries, ledger_state, letters, payouts, postings
+from billing.models import accounts, day_figures, days, ledger_state, postings, unsaid_days
 from billing.settings import BillingSettings
 from service_kit.context import clock, settings
 from service_kit.database import Session
 from service_kit.live.changes import announce
-from service_kit.outbox import Outgoing, publish_many
-from service_kit.rows import any_of, given, inserting, these
+from service_kit.rows import inserting, these
 
 log = structlog.get_logger()
 
@@ -46,6 +48,19 @@ IDLE_DAYS_AT_ONCE = 366
 
 EVERY_PAGE = ("books", "account:*")
 """What a night changes: the books and the account of everybody."""
+
+PAY_OUT = text(
+    "select pay_out(:day, :way_out, :paid_at, :at_moment, :letters_domain, :payout_ids, :owners, :amounts)"
+).bindparams(
+    bindparam("day", type_=Date),
+    bindparam("way_out", type_=Uuid),
+    bindparam("paid_at", type_=DateTime(timezone=True)),
+    bindparam("at_moment", type_=DateTime(timezone=True)),
+    bindparam("letters_domain", type_=Text),
+    bindparam("payout_ids", type_=ARRAY(Uuid)),
+    bindparam("owners", type_=ARRAY(Uuid)),
+    bindparam("amounts", type_=ARRAY(BigInteger)),
+)
 
 
 async def close_due_days(session: Session, *, unread: int = 0) -> list[date]:
@@ -59,15 +74,15 @@ async def close_due_days(session: Session, *, unread: int = 0) -> list[date]:
     if not due:
         return []
     now = clock(session).now()
-    moved = await _movements(session, due[0]) if len(due) == 1 else {}
-    if moved:
-        await _pay(session, due[0], moved, recorded_at=now)
-    await _fix_figures(session, due, now, unread=unread, any_work=bool(moved))
+    worked = await _has_work(session, due[0])
+    if worked:
+        await _pay(session, due[0], recorded_at=now)
+    await _fix_figures(session, due, now, unread=unread, worked=worked)
     await session.execute(update(ledger_state).values(last_closed_date=due[-1]))
     # What comes late for these days counts on the next one, which is therefore on record.
     await _open(session, due[-1] + timedelta(days=1))
     await announce(session, EVERY_PAGE)
-    log.info("days_closed", first=str(due[0]), last=str(due[-1]), accounts_moved=len(moved), unread=unread)
+    log.info("days_closed", first=str(due[0]), last=str(due[-1]), unread=unread)
     return due
 
 
@@ -107,170 +122,56 @@ async def _due_days(session: Session, last_closed: date | None) -> list[date]:
     return [day for day in run if is_due(day, own.zone, now, own.close_delay)]
 
 
-async def _movements(session: Session, day: date) -> dict[UUID, int]:
-    """How the day's entries moved each account they touched."""
-    rows = await session.execute(
-        select(postings.c.account_id, func.sum(postings.c.amount_cents))
+async def _has_work(session: Session, day: date) -> bool:
+    found = await session.scalar(
+        select(postings.c.business_date).where(postings.c.business_date == day).limit(1)
+    )
+    return found is not None
+
+
+async def _pay(session: Session, day: date, *, recorded_at: datetime) -> None:
+    """Post what is due to the accounts the day moved. The others carry a debt or nothing: no payout."""
+    own = settings(session, BillingSettings)
+    moved = (
+        select(postings.c.account_id, func.sum(postings.c.amount_cents).label("cents"))
         .where(postings.c.business_date == day)
         .group_by(postings.c.account_id)
+        .subquery()
     )
-    return {account_id: int(moved) for account_id, moved in rows}
-
-
-async def _pay(session: Session, day: date, moved: Mapping[UUID, int], *, recorded_at: datetime) -> None:
-    """Post what is due to the accounts the day moved. The others carry a debt or nothing: no payout."""
-    # The payout belongs to the moment the day ends, however long its close had to wait.
-    paid_at = day_bounds(day, settings(session, BillingSettings).zone)[1]
-    locked = await session.execute(
-        select(accounts)
-        .where(accounts.c.id == any_of({*moved, PAYOUTS}))
-        .order_by(accounts.c.id)
-        .with_for_update()
+    standing = await session.execute(
+        select(accounts.c.id, accounts.c.carried_cents, moved.c.cents)
+        .join(moved, moved.c.account_id == accounts.c.id)
+        .where(accounts.c.kind == AccountKind.WORKER)
     )
-    found: dict[UUID, RowMapping] = {row["id"]: row for row in locked.mappings()}
-    due = payouts_due(
-        day,
-        [
-            AtClose(account_id, row["carried_cents"], moved.get(account_id, 0))
-            for account_id, row in found.items()
-            if row["kind"] == AccountKind.WORKER
-        ],
+    due = payouts_due(day, [AtClose(owner, carried, int(cents)) for owner, carried, cents in standing])
+    await session.execute(
+        PAY_OUT,
+        {
+            "day": day,
+            "way_out": PAYOUTS,
+            # The payout belongs to the moment the day ends, however long its close had to wait.
+            "paid_at": day_bounds(day, own.zone)[1],
+            "at_moment": recorded_at,
+            "letters_domain": own.letters_domain,
+            "payout_ids": [entry.id for entry in due],
+            "owners": [entry.account_id for entry in due],
+            "amounts": [entry.amount_cents for entry in due],
+        },
     )
-    states = {
-        account_id: AccountState(row["balance_cents"], row["version"]) for account_id, row in found.items()
-    }
-    written = post(due, states)
-    if due:
-        await _write_payouts(session, due, found, paid_at=paid_at, recorded_at=recorded_at)
-        await _write_postings(session, written)
-    await _settle_accounts(session, found, moved, written)
-    await publish_many(session, list(_payout_facts(due, written, paid_at)))
-
-
-async def _write_payouts(
-    session: Session,
-    due: Sequence[Entry],
-    owners: Mapping[UUID, RowMapping],
-    *,
-    paid_at: datetime,
-    recorded_at: datetime,
-) -> None:
-    domain = settings(session, BillingSettings).letters_domain
-    journal = [
-        {
-            "id": entry.id,
-            "event_id": entry.id,
-            "kind": str(entry.kind),
-            "business_date": entry.business_date,
-            "occurred_at": paid_at,
-            "recorded_at": recorded_at,
-            "late": False,
-        }
-        for entry in due
-    ]
-    paid = [
-        {
-            "id": entry.id,
-            "account_id": entry.account_id,
-            "business_date": entry.business_date,
-            "amount_cents": entry.amount_cents,
-            "paid_at": paid_at,
-        }
-        for entry in due
-    ]
-    queued = [
-        {
-            "payout_id": entry.id,
-            "locale": owners[entry.account_id]["locale"],
-            "message_id": f"<{entry.id}@{domain}>",
-        }
-        for entry in due
-    ]
-    await session.execute(inserting(entries, *journal[0]), these(journal))
-    await session.execute(inserting(payouts, *paid[0]), these(paid))
-    await session.execute(inserting(letters, *queued[0]), these(queued))
-
-
-async def _write_postings(session: Session, written: Sequence[Posting]) -> None:
-    # Field by field: `asdict` copies each value, which took longer than the database.
-    rows = [
-        {
-            "account_id": posting.account_id,
-            "version": posting.version,
-            "entry_id": posting.entry_id,
-            "business_date": posting.business_date,
-            "amount_cents": posting.amount_cents,
-            "balance_after_cents": posting.balance_after_cents,
-        }
-        for posting in written
-    ]
-    await session.execute(inserting(postings, *rows[0]), these(rows))
-
-
-async def _settle_accounts(
-    session: Session,
-    found: Mapping[UUID, RowMapping],
-    moved: Mapping[UUID, int],
-    written: Sequence[Posting],
-) -> None:
-    """Leave balances where the payouts leave them, and take each over the end of the day."""
-    carried = {
-        account_id: row["carried_cents"] + moved.get(account_id, 0) for account_id, row in found.items()
-    }
-    for posting in written:
-        carried[posting.account_id] += posting.amount_cents
-    ends = last_states(written)
-    rows = []
-    for account_id, row in found.items():
-        end = ends.get(account_id) or AccountState(row["balance_cents"], row["version"])
-        rows.append(
-            {
-                "id": account_id,
-                "balance_cents": end.balance_cents,
-                "version": end.version,
-                "carried_cents": carried[account_id],
-            }
-        )
-    after = given(accounts, *rows[0])
+    # Read again: the day moved the accounts by its payouts too.
     await session.execute(
         update(accounts)
-        .where(accounts.c.id == after.c.id)
-        .values({name: after.c[name] for name in ("balance_cents", "version", "carried_cents")}),
-        these(rows),
+        .where(accounts.c.id == moved.c.account_id)
+        .values(carried_cents=accounts.c.carried_cents + moved.c.cents)
     )
-
-
-def _payout_facts(due: Iterable[Entry], written: Sequence[Posting], paid_at: datetime) -> Iterable[Outgoing]:
-    for entry, posting in zip(due, written[::2], strict=True):
-        yield entry_posted(
-            EntryPosted(
-                entry_id=entry.id,
-                user_guid=entry.account_id,
-                task_id=None,
-                kind=EntryKind.PAYOUT.value,
-                amount_cents=posting.amount_cents,
-                balance_after_cents=posting.balance_after_cents,
-                business_date=entry.business_date,
-                late=False,
-                occurred_at=paid_at,
-            )
-        )
-        fact = PayoutMade(
-            payout_id=entry.id,
-            user_guid=entry.account_id,
-            amount_cents=entry.amount_cents,
-            business_date=entry.business_date,
-            paid_at=paid_at,
-        )
-        yield Outgoing((fact,), entry.account_id, paid_at, fact_id("PayoutMade", entry.id))
 
 
 async def _fix_figures(
-    session: Session, closed: Sequence[date], now: datetime, *, unread: int, any_work: bool
+    session: Session, closed: Sequence[date], now: datetime, *, unread: int, worked: bool
 ) -> None:
-    """Write the figures for good and say them, in both versions of the contract under one event id."""
+    """Write the figures for good, and note that they are to be said."""
     own = settings(session, BillingSettings)
-    figures = await _figures(session, closed[0]) if any_work else Figures()
+    figures = await _figures(session, closed[0]) if worked else Figures()
     opening = await session.scalar(
         select(days.c.closing_cents).where(days.c.business_date == closed[0] - timedelta(days=1))
     )
@@ -303,34 +204,9 @@ async def _fix_figures(
         ),
         these(rows),
     )
-    results = [_day_result(day, figures, own, now, debt=int(debt), debtors=debtors) for day in closed]
-    await publish_many(session, results)
-
-
-def _day_result(
-    day: date, figures: Figures, own: BillingSettings, now: datetime, *, debt: int, debtors: int
-) -> Outgoing:
-    seed_form = DayResultV1(
-        max_cost_task=figures.max_cost_cents,
-        task_count_profit=figures.task_count_profit,
-        task_count_deficit=figures.task_count_deficit,
-        income=figures.income_cents,
+    await session.execute(
+        inserting(unsaid_days, "business_date"), these([{"business_date": day} for day in closed])
     )
-    full_form = DayResult(
-        **seed_form.model_dump(),
-        business_date=day,
-        time_zone=own.business_time_zone,
-        max_cost_task_id=figures.max_cost_task_id,
-        fees_cents=figures.fees_cents,
-        rewards_cents=figures.rewards_cents,
-        payouts_cents=figures.payouts_cents,
-        payout_count=figures.payout_count,
-        carried_debt_cents=debt,
-        accounts_negative=debtors,
-        late_count=figures.late_count,
-        closed_at=now,
-    )
-    return Outgoing((seed_form, full_form), day.isoformat(), now, fact_id("DayResult", day))
 
 
 async def _figures(session: Session, day: date) -> Figures:

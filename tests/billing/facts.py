@@ -56,9 +56,16 @@ async def close_all(billing: Service) -> list[str]:
     while True:
         async with billing.transaction() as session:
             days = await commands.close_due_days(session)
+        while await say_some(billing):
+            pass
         if not days:
             return closed
         closed += [day.isoformat() for day in days]
+
+
+async def say_some(billing: Service) -> bool:
+    async with billing.transaction() as session:
+        return await commands.say_closed_days(session)
 
 
 def next_night(billing: Service, nights: int = 1) -> None:
@@ -94,6 +101,7 @@ TABLES = {
     "payouts": "id",
     "letters": "payout_id",
     "days": "business_date",
+    "unsaid_days": "business_date",
     "ledger_accounts": "id",
     "ledger_state": "id",
 }

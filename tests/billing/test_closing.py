@@ -1,9 +1,8 @@
 """The end of a day: payouts, debts, figures, DayResult; once, whatever happens meanwhile."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 import pytest
@@ -21,12 +20,14 @@ from tests.billing.facts import (
     created,
     hear,
     next_night,
+    say_some,
     snapshot,
     working_day,
 )
 from tests.support.services import Service
 
 MakeService = Callable[..., Service]
+Step = Callable[..., Awaitable[object]]
 WORKERS = [UUID(int=n) for n in range(1, 6)]
 
 
@@ -79,6 +80,7 @@ class TestCloseDueDays:
         assert sum(row["data"]["amountCents"] for row in payouts) == new["data"]["payoutsCents"]
         assert len(payouts) == new["data"]["payoutCount"]
         told = [row["data"] for row in await billing.said() if row["data"].get("kind") == "payout"]
+        assert said[-1]["name"] == "DayResult"
         assert {(t["userGuid"], t["amountCents"], t["taskId"]) for t in told} == {
             (row["data"]["userGuid"], -row["data"]["amountCents"], None) for row in payouts
         }
@@ -195,6 +197,55 @@ class TestCloseDueDays:
         assert await close_all(billing) == [first.isoformat()]
 
 
+class TestSaying:
+    async def test_in_parts(self, billing: Service) -> None:
+        """However many payouts and days there are, each is said once, in order, and a day's result last."""
+        many = [UUID(int=n) for n in range(1, 1251)]
+        for day in range(3):
+            tasks = [(new_id(), worker) for worker in many[: 1250 - 500 * day]]
+            moment = NOON + timedelta(days=day)
+            await hear(billing, *(completed(task, worker, moment) for task, worker in tasks))
+        next_night(billing, nights=5)
+        closed = True
+        while closed:
+            async with billing.transaction() as session:
+                closed = bool(await commands.close_due_days(session))
+        assert [row for row in await billing.said() if row["name"] in {"DayResult", "PayoutMade"}] == []
+        parts = 0
+        while await say_some(billing):
+            parts += 1
+        assert parts == 3
+        said = [row for row in await billing.said() if row["name"] in {"DayResult", "PayoutMade"}]
+        told = [
+            (row["data"].get("businessDate"), row["name"], row["data"].get("userGuid"))
+            for row in said
+            if row["version"] == 2 or row["name"] == "PayoutMade"
+        ]
+        expected = [
+            [
+                *((f"2026-03-0{2 + day}", "PayoutMade", str(w)) for w in many[: max(0, 1250 - 500 * day)]),
+                (f"2026-03-0{2 + day}", "DayResult", None),
+            ]
+            for day in range(3)
+        ]
+        idle = [(f"2026-03-0{day}", "DayResult", None) for day in (5, 6)]
+        assert told == [*(line for day in expected for line in day), *idle]
+        assert await billing.scalar("select count(*) from unsaid_days") == 0
+        assert await differences(billing) == []
+
+    async def test_posting_goes_on_while_it_is_said(self, billing: Service) -> None:
+        """What a closed day says holds nobody up who posts."""
+        await a_working_day(billing, WORKERS)
+        next_night(billing)
+        async with billing.transaction() as session:
+            await commands.close_due_days(session)
+        async with billing.transaction() as session:
+            assert await commands.say_closed_days(session)
+            async with asyncio.timeout(20):
+                await hear(billing, completed(new_id(), WORKERS[0], NOON + timedelta(days=1)))
+        assert await differences(billing) == []
+
+
 class TestAgain:
     async def test_twice(self, billing: Service) -> None:
         """A second close finds nothing to do and changes nothing."""
@@ -229,34 +280,35 @@ class TestAgain:
         assert await balances(alone) == await balances(crowded)
         assert await differences(crowded) == []
 
-    async def test_killed_after_any_statement_and_resumed(self, make_service: MakeService) -> None:
-        """Wherever the close is killed, nothing of it stays, and the next one writes the same."""
+    @pytest.mark.parametrize("step", [commands.close_due_days, commands.say_closed_days])
+    async def test_killed_after_any_statement_and_resumed(
+        self, make_service: MakeService, step: Step
+    ) -> None:
+        """Wherever the close or what it says is killed, nothing of it stays; the next one writes the same."""
         ids = [new_id() for _ in range(10)]
         facts = [
             fact
             for n, task in enumerate(ids)
             for fact in (created(task), assigned(task, WORKERS[n % 5]), completed(task, WORKERS[n % 4]))
         ]
-        expected: dict[str, Any] = {}
-        statements = 0
-        killed_at = 0
-        while killed_at <= statements:
-            billing = make_service("billing")
-            billing.clock.set(NOON)
-            await hear(billing, *facts)
-            next_night(billing)
-            before = await snapshot(billing)
-            if killed_at:
-                with pytest.raises(Killed):
-                    await close_killed_after(billing, killed_at)
-                assert await snapshot(billing) == before
-            else:
-                statements = await statements_of_a_close(billing)
-                assert statements > 10
-            assert await close_all(billing) == ["2026-03-02"]
-            expected = expected or await snapshot(billing)
-            assert await snapshot(billing) == expected
-            killed_at += 1
+        undisturbed, billing = make_service("billing"), make_service("billing")
+        for service in (undisturbed, billing):
+            service.clock.set(NOON)
+            await hear(service, *facts)
+            next_night(service)
+        await close_all(undisturbed)
+        if step is commands.say_closed_days:
+            async with billing.transaction() as session:
+                await commands.close_due_days(session)
+        before = await snapshot(billing)
+        statements = await statements_of(billing, step)
+        assert statements > 4
+        for killed_at in range(1, statements + 1):
+            with pytest.raises(Killed):
+                await killed_after(billing, step, killed_at)
+            assert await snapshot(billing) == before
+        await close_all(billing)
+        assert await snapshot(billing) == await snapshot(undisturbed)
 
     async def test_a_lost_connection_leaves_nothing(self, billing: Service) -> None:
         """When the server ends the connection in the middle, the day stays open and closes later."""
@@ -275,8 +327,8 @@ class TestAgain:
         assert await differences(billing) == []
 
 
-async def statements_of_a_close(billing: Service) -> int:
-    """How many statements a close sends; it is rolled back."""
+async def statements_of(billing: Service, step: Step) -> int:
+    """How many statements the step sends; it is rolled back."""
     count = 0
 
     def counted(*_: object) -> None:
@@ -286,20 +338,20 @@ async def statements_of_a_close(billing: Service) -> int:
     event.listen(billing.database.engine.sync_engine, "after_cursor_execute", counted)
     try:
         with pytest.raises(Killed):
-            await _close_and_die(billing)
+            await _step_and_die(billing, step)
     finally:
         event.remove(billing.database.engine.sync_engine, "after_cursor_execute", counted)
     return count
 
 
-async def _close_and_die(billing: Service) -> None:
+async def _step_and_die(billing: Service, step: Step) -> None:
     async with billing.transaction() as session:
-        await commands.close_due_days(session)
+        await step(session)
         raise Killed
 
 
-async def close_killed_after(billing: Service, statement: int) -> None:
-    """Run the close and raise once so many statements were executed."""
+async def killed_after(billing: Service, step: Step, statement: int) -> None:
+    """Run the step and raise once so many statements were executed."""
     count = 0
 
     def killing(*_: object) -> None:
@@ -310,6 +362,6 @@ async def close_killed_after(billing: Service, statement: int) -> None:
 
     event.listen(billing.database.engine.sync_engine, "after_cursor_execute", killing)
     try:
-        await _close_and_die(billing)
+        await _step_and_die(billing, step)
     finally:
         event.remove(billing.database.engine.sync_engine, "after_cursor_execute", killing)

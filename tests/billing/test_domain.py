@@ -12,9 +12,7 @@ from hypothesis import strategies as st
 from billing.domain import (
     COMPANY,
     PAYOUTS,
-    AccountState,
     AtClose,
-    Entry,
     EntryKind,
     Movement,
     Price,
@@ -23,12 +21,9 @@ from billing.domain import (
     entry_id,
     figures_of,
     is_due,
-    last_states,
     legs,
     may_close,
     payouts_due,
-    post,
-    posting_date,
     price_task,
 )
 
@@ -82,20 +77,6 @@ class TestPrices:
         assert sum(price_task(i, KEY) == price_task(i, b"another key") for i in ids) < 10
 
 
-@st.composite
-def journals(draw: st.DrawFn) -> list[Entry]:
-    workers = draw(st.lists(st.uuids(), min_size=1, max_size=4, unique=True))
-    drawn = st.tuples(st.sampled_from(EntryKind), st.sampled_from(workers), amounts)
-    return [
-        Entry(UUID(int=n), kind, worker, amount, DAY)
-        for n, (kind, worker, amount) in enumerate(draw(st.lists(drawn, max_size=30)))
-    ]
-
-
-def states_of(entries: list[Entry]) -> dict[UUID, AccountState]:
-    return {key: AccountState(0, 0) for key in {e.account_id for e in entries} | {COMPANY, PAYOUTS}}
-
-
 class TestPostings:
     @given(st.sampled_from(EntryKind), st.uuids(), amounts)
     def test_every_entry_sums_to_zero(self, kind: EntryKind, worker: UUID, amount: int) -> None:
@@ -120,36 +101,6 @@ class TestPostings:
         """An entry that moves nothing, or backwards, is a mistake of ours."""
         with pytest.raises(ValueError, match="positive"):
             legs(EntryKind.FEE, uuid4(), amount)
-
-    @given(journals())
-    def test_chains(self, entries: list[Entry]) -> None:
-        """Each account's postings count 1, 2, 3, and each balance is the one before plus the amount."""
-        states = states_of(entries)
-        postings = post(entries, states)
-        running = dict(states)
-        for posting in postings:
-            before = running[posting.account_id]
-            assert posting.version == before.version + 1
-            assert posting.balance_after_cents == before.balance_cents + posting.amount_cents
-            running[posting.account_id] = AccountState(posting.balance_after_cents, posting.version)
-        assert sum(state.balance_cents for state in running.values()) == 0
-        assert states | last_states(postings) == running
-
-    @given(journals(), st.integers(0, 30))
-    def test_a_split_batch_posts_the_same(self, entries: list[Entry], cut: int) -> None:
-        """Where one batch ends and the next begins makes no difference."""
-        states = states_of(entries)
-        first = post(entries[:cut], states)
-        assert first + post(entries[cut:], states | last_states(first)) == post(entries, states)
-
-    @given(journals(), st.integers(2, 5))
-    def test_scaling(self, entries: list[Entry], factor: int) -> None:
-        """All amounts times k give all balances times k."""
-        scaled = [Entry(e.id, e.kind, e.account_id, e.amount_cents * factor, DAY) for e in entries]
-        plain, large = (last_states(post(x, states_of(x))) for x in (entries, scaled))
-        assert {k: s.balance_cents * factor for k, s in plain.items()} == {
-            k: s.balance_cents for k, s in large.items()
-        }
 
     @given(st.uuids(version=4), st.uuids(version=4))
     def test_entry_ids_follow_from_their_facts(self, one: UUID, other: UUID) -> None:
@@ -223,17 +174,6 @@ class TestBusinessDays:
         due = day_bounds(day, zone)[1] + delay
         assert is_due(day, zone, due, delay)
         assert not is_due(day, zone, due - timedelta(microseconds=1), delay)
-
-    @given(dates, st.none() | dates)
-    def test_late_facts_count_on_the_first_open_day(self, own: date, last_closed: date | None) -> None:
-        """A fact counts on its own date while that is open, else on the first open day, marked late (R8)."""
-        day, late = posting_date(own, last_closed)
-        assert last_closed is None or day > last_closed
-        assert late == (day != own)
-        if late:
-            assert last_closed is not None
-            assert own <= last_closed
-            assert day == last_closed + timedelta(days=1)
 
     @pytest.mark.parametrize(
         ("lag", "waited_s", "expected"), [(0, 0, True), (1, 899, False), (1, 900, True), (0, 5, True)]

@@ -10,7 +10,7 @@ from service_kit.database import Session
 
 TABLES = (
     *("ledger_accounts", "task_prices", "task_titles", "journal_entries", "postings"),
-    *("days", "ledger_state", "payouts", "letters", "outbox"),
+    *("days", "unsaid_days", "ledger_state", "payouts", "letters", "outbox"),
 )
 
 
