@@ -144,6 +144,16 @@ async def _pay(session: Session, day: date, *, recorded_at: datetime) -> None:
         .where(accounts.c.kind == AccountKind.WORKER)
     )
     due = payouts_due(day, [AtClose(owner, carried, int(cents)) for owner, carried, cents in standing])
+    carried = accounts.c.carried_cents + moved.c.cents
+    await session.execute(
+        update(accounts)
+        .where(
+            accounts.c.id == moved.c.account_id,
+            # Whoever is paid is settled with the payout.
+            (accounts.c.kind != AccountKind.WORKER) | (carried <= 0),
+        )
+        .values(carried_cents=carried)
+    )
     await session.execute(
         PAY_OUT,
         {
@@ -157,12 +167,6 @@ async def _pay(session: Session, day: date, *, recorded_at: datetime) -> None:
             "owners": [entry.account_id for entry in due],
             "amounts": [entry.amount_cents for entry in due],
         },
-    )
-    # Read again: the day moved the accounts by its payouts too.
-    await session.execute(
-        update(accounts)
-        .where(accounts.c.id == moved.c.account_id)
-        .values(carried_cents=accounts.c.carried_cents + moved.c.cents)
     )
 
 

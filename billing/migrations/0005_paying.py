@@ -49,11 +49,12 @@ BEGIN
         SELECT id, locale, '<' || id || '@' || letters_domain || '>' FROM due
     ),
     cached AS (
-        UPDATE ledger_accounts a SET balance_cents = n.after, version = n.version
+        UPDATE ledger_accounts a SET balance_cents = n.after, version = n.version, carried_cents = 0
         FROM due n WHERE a.id = n.owner
     )
     UPDATE ledger_accounts a
-    SET balance_cents = a.balance_cents + n.amount, version = a.version + n.payouts
+    SET balance_cents = a.balance_cents + n.amount, version = a.version + n.payouts,
+        carried_cents = a.carried_cents + n.amount
     FROM (SELECT sum(amount) AS amount, count(*) AS payouts FROM due) n
     WHERE a.id = way_out AND n.payouts > 0;
 END $$
