@@ -7,7 +7,7 @@ from uuid import UUID
 
 import structlog
 from fastapi import FastAPI
-from joserfc.jwk import KeySet
+from joserfc.jwk import Key
 
 from auth_service.api import accounts as accounts_api
 from auth_service.api import protocol, registration, verification
@@ -65,10 +65,10 @@ class OwnKeys:
         self._keys = keys
         self._database = database
 
-    async def find(self, kid: str | None) -> KeySet:
+    async def find(self, kid: str | None) -> Key | None:
         async with self._database.reading() as session:
             ring = await self._keys.ring(session)
-        return KeySet([key for key in ring.public.keys if key.kid == kid])
+        return next((key for key in ring.public.keys if key.kid == kid), None)
 
 
 class OwnVerifier(Verifier):

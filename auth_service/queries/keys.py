@@ -34,6 +34,10 @@ class Keys:
                     self._read_at = time.monotonic()
         return self._ring
 
+    def remembered(self) -> KeyRing | None:
+        """The present key ring, if this process need not ask for it."""
+        return None if self._is_old() else self._ring
+
     def forget(self) -> None:
         """Read again at the next use, after a change made by this very process."""
         self._ring = None

@@ -11,10 +11,11 @@ from typing import Any, Protocol
 from uuid import UUID
 
 import httpx2
+import orjson
 import structlog
 from joserfc import jws, jwt
 from joserfc.errors import JoseError
-from joserfc.jwk import KeySet
+from joserfc.jwk import Key, KeySet
 
 from service_kit.errors import Unauthenticated, Unavailable
 from service_kit.identity.denials import Denials
@@ -50,8 +51,8 @@ class KeysUnavailable(Unavailable):
 
 
 class Keys(Protocol):
-    async def find(self, kid: str | None) -> KeySet:
-        """Answer a set that holds the one key of this name, or an empty one."""
+    async def find(self, kid: str | None) -> Key | None:
+        """Answer the key of this name, if there is one."""
 
 
 class PublishedKeys:
@@ -59,17 +60,16 @@ class PublishedKeys:
 
     def __init__(self, fetch: FetchKeys) -> None:
         self._fetch = fetch
-        self._keys: dict[str, Any] = {}
+        self._keys: dict[str, Key] = {}
         self._tried_at = -float("inf")
         self._read_at = -float("inf")
         self._lock = asyncio.Lock()
 
-    async def find(self, kid: str | None) -> KeySet:
+    async def find(self, kid: str | None) -> Key | None:
         now = time.monotonic()
         if kid not in self._keys or now - self._read_at > KEYS_OLD_AFTER_S:
             await self._read_again(kid)
-        found = self._keys.get(kid or "")
-        return KeySet([found] if found is not None else [])
+        return self._keys.get(kid or "")
 
     async def _read_again(self, kid: str | None) -> None:
         async with self._lock:
@@ -128,6 +128,7 @@ class Verifier:
         self._issuer = issuer
         self._audience = audience
         self._client_id = client_id
+        self._rules: dict[tuple[str, str], jwt.JWTClaimsRegistry] = {}
 
     async def access_token(self, token: str) -> AccessToken:
         """Read an access token made for this service. Raises `InvalidToken`."""
@@ -176,17 +177,32 @@ class Verifier:
         if len(token) > TOKEN_LENGTH_MAX:
             raise _invalid("length")
         try:
-            header = jws.extract_compact(token.encode("ascii")).headers()
+            signed = jws.extract_compact(token.encode("ascii"))
+            header = signed.headers()
             # The type keeps an ID token from passing as an access token, though both carry good signatures.
             if str(header.get("typ", "")).lower().removeprefix("application/") != kind.lower():
                 raise _invalid("typ")
             if header.get("alg") not in algorithms:
                 raise _invalid("alg")
-            keys = await self._keys.find(str(header.get("kid", "")))
-            if not keys.keys:
+            key = await self._keys.find(str(header.get("kid", "")))
+            # A key that says what it is for is good for nothing else.
+            if key is None or key.alg not in {None, header["alg"]}:
                 raise _invalid("kid")
-            decoded = jwt.decode(token, keys, algorithms=list(algorithms))
-            registry = jwt.JWTClaimsRegistry(
+            if not jws.validate_compact(signed, key, algorithms):
+                raise _invalid("signature")
+            claims = orjson.loads(signed.payload)
+            if not isinstance(claims, dict):
+                raise _invalid("claims")
+            self._rules_of(kind, audience).validate(claims)
+        except (JoseError, ValueError, TypeError) as error:
+            raise _invalid(type(error).__name__, error) from error
+        return claims
+
+    def _rules_of(self, kind: str, audience: str) -> jwt.JWTClaimsRegistry:
+        """What a token of this kind has to say; it never changes, so it is put together once."""
+        rules = self._rules.get((kind, audience))
+        if rules is None:
+            rules = self._rules[kind, audience] = jwt.JWTClaimsRegistry(
                 now=lambda: int(time.time()),
                 leeway=LEEWAY_S,
                 iss={"essential": True, "value": self._issuer},
@@ -195,10 +211,7 @@ class Verifier:
                 iat={"essential": True},
                 sub={"essential": kind != "logout+jwt"},
             )
-            registry.validate(decoded.claims)
-        except (JoseError, ValueError, TypeError) as error:
-            raise _invalid(type(error).__name__, error) from error
-        return decoded.claims
+        return rules
 
 
 def _invalid(reason: str, _error: Exception | None = None) -> InvalidToken:

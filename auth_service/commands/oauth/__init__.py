@@ -17,6 +17,7 @@ from auth_service.commands.oauth.authorizing import (
 from auth_service.commands.oauth.client import ProviderClient
 from auth_service.commands.oauth.exchange import (
     authorize_device,
+    exchange_from_memory,
     exchange_token,
     introspect_token,
     revoke_token,
@@ -42,6 +43,7 @@ __all__ = [
     "Trial",
     "authorize",
     "authorize_device",
+    "exchange_from_memory",
     "exchange_token",
     "introspect_token",
     "mint_access_token",

@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from secrets import token_urlsafe
 from typing import Any
 from uuid import UUID
 
@@ -85,6 +86,10 @@ class AccessTokens(JWTBearerTokenGenerator):
         del user, scope
         allowed = allowed_audiences(self._provider.settings, client.row)
         return chosen_audiences(allowed, self.granted, self._asked)
+
+    def get_jti(self, client: ProviderClient, grant_type: str, user: Subject | None, scope: str) -> str:
+        del client, grant_type, user, scope
+        return token_urlsafe(16)
 
     def get_extra_claims(
         self, client: ProviderClient, grant_type: str, user: Subject | None, scope: str
