@@ -5,13 +5,13 @@ import hashlib
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Annotated, NewType
+from typing import Annotated, Any, NewType
 from uuid import UUID
 
 import structlog
 from asyncpg.exceptions import InternalClientError
-from sqlalchemy import BigInteger, DateTime, MetaData, Uuid, text
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy import ARRAY, BigInteger, DateTime, MetaData, Text, Uuid, bindparam, event, text
+from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import mapped_column
@@ -44,6 +44,9 @@ PASSING_STATES = ("08", "28", "40", "53", "55P", "57", "58")
 """Classes of SQLSTATE that trying again may cure: connection, sign-in (a password or role that is being
 changed), serialization, resources, locks, shutdown."""
 
+NOTIFY = text("select pg_notify(channel, '') from unnest(:channels) channel").bindparams(
+    bindparam("channels", type_=ARRAY(Text))
+)
 WAKE_UPS = "wake_ups"
 CONTEXT = "context"
 
@@ -94,20 +97,19 @@ class Database:
         pool_size: int = 10,
         context: object = None,
         name: str = "ates",
-        pre_ping: bool = True,
     ) -> None:
         self.url = async_url(url)
-        self.engine: AsyncEngine = create_async_engine(
-            self.url,
-            pool_size=pool_size,
-            max_overflow=pool_size,
-            pool_pre_ping=pre_ping,
-            # Parameters may be secrets or personal; an error message is no place for them.
-            hide_parameters=True,
-            pool_timeout=10,
-            connect_args={"server_settings": {"application_name": name, "timezone": "UTC"}, "timeout": 10},
-        )
+        server_settings = {"application_name": name, "timezone": "UTC"}
+        self.engine = _engine(self.url, pool_size, server_settings, max_overflow=pool_size)
         self._reading_engine = self.engine.execution_options(postgresql_readonly=True)
+        # Connections of their own, as only a setting of the connection keeps a lone statement from writing.
+        self._single_reads_engine = _engine(
+            self.url,
+            pool_size,
+            server_settings | {"default_transaction_read_only": "on"},
+            max_overflow=0,
+            isolation_level="AUTOCOMMIT",
+        )
         self.context = context
         self._bell = _Bell(self.engine)
 
@@ -123,8 +125,19 @@ class Database:
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[ReadSession]:
-        """Open a session that the server itself keeps from writing; nothing is sent before the first read."""
+        """Open a transaction that the server keeps from writing; nothing is sent before the first read."""
         async with AsyncSession(self._reading_engine, expire_on_commit=False, autoflush=False) as raw:
+            raw.info[CONTEXT] = self.context
+            yield ReadSession(raw)
+
+    @asynccontextmanager
+    async def single_reads(self) -> AsyncIterator[ReadSession]:
+        """The same without a transaction around: each read sees what is committed when it begins.
+
+        A read is then one round trip instead of three. What needs a transaction (a cursor of the server, a
+        row lock) takes `reading` or `transaction`.
+        """
+        async with AsyncSession(self._single_reads_engine, expire_on_commit=False, autoflush=False) as raw:
             raw.info[CONTEXT] = self.context
             yield ReadSession(raw)
 
@@ -141,6 +154,33 @@ class Database:
     async def close(self) -> None:
         await self._bell.stop()
         await self.engine.dispose()
+        await self._single_reads_engine.dispose()
+
+
+def _engine(
+    url: str, pool_size: int, server_settings: dict[str, str], *, max_overflow: int, **options: Any
+) -> AsyncEngine:
+    engine = create_async_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=max_overflow,
+        # Parameters may be secrets or personal; an error message is no place for them.
+        hide_parameters=True,
+        pool_timeout=10,
+        connect_args={"server_settings": server_settings, "timeout": 10},
+        **options,
+    )
+    event.listen(engine.sync_engine, "checkout", _pass_over_closed)
+    return engine
+
+
+def _pass_over_closed(connection: Any, _record: object, _proxy: object) -> None:
+    """Let the pool take another connection for one that the server has closed.
+
+    The driver has heard of it from the socket; asking the server each time would cost three round trips.
+    """
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError("the server has closed this connection")
 
 
 class OneConnection:
@@ -178,8 +218,7 @@ class _Bell:
             channels, self._pending = self._pending, set()
             try:
                 async with self._engine.connect() as connection:
-                    for channel in channels:
-                        await connection.execute(text("select pg_notify(:c, '')"), {"c": channel})
+                    await connection.execute(NOTIFY, {"channels": sorted(channels)})
             except Exception as error:  # noqa: BLE001  the slow poll is the net under a lost wake-up
                 log.warning("wake_up_lost", channels=sorted(channels), error=type(error).__name__)
 

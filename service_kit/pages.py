@@ -6,7 +6,7 @@ A fragment is a named block of the page's own template, so a page and its live p
 import base64
 import binascii
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from functools import lru_cache, partial
 from typing import Any, Literal
@@ -15,9 +15,18 @@ from zoneinfo import ZoneInfo
 import orjson
 from babel.dates import format_date, format_datetime, format_time
 from fastapi import Request
-from jinja2 import BytecodeCache, ChoiceLoader, Environment, PackageLoader, StrictUndefined, pass_context
+from jinja2 import (
+    BytecodeCache,
+    ChoiceLoader,
+    Environment,
+    PackageLoader,
+    StrictUndefined,
+    nodes,
+    pass_context,
+)
 from jinja2.bccache import Bucket
 from jinja2.runtime import Context
+from jinja2.visitor import NodeTransformer
 from markupsafe import Markup
 from starlette.responses import HTMLResponse, Response
 
@@ -31,8 +40,11 @@ from service_kit.serving.runtime import own_path, public_path, runtime_of
 from service_kit.settings import ServiceSettings
 from service_kit.text import (
     LOCALE_NAMES,
+    LOCALES,
     add_catalogues,
+    catalogues,
     gettext,
+    in_locale,
     locale_in_use,
     ngettext,
     shown,
@@ -60,7 +72,39 @@ class _Compiled(BytecodeCache):
         self._code[bucket.key, bucket.checksum] = bucket.bytecode_to_string()
 
 
-_COMPILED = _Compiled()
+@lru_cache
+def _compiled(_locale: str, _catalogues: tuple[str, ...]) -> _Compiled:
+    return _Compiled()
+
+
+class _Translating(NodeTransformer):
+    """Puts the translation in the place of each text that is written out in a template."""
+
+    def visit_Call(self, node: nodes.Call) -> nodes.Node:  # noqa: N802  Jinja's visitor names it so
+        self.generic_visit(node)
+        match node:
+            case nodes.Call(
+                node=nodes.Name(name="_"),
+                args=[nodes.Const(value=str() as source)],
+                kwargs=[],
+                dyn_args=None,
+                dyn_kwargs=None,
+            ):
+                return nodes.Const(gettext(source), lineno=node.lineno)
+            case _:
+                return node
+
+
+class _Environment(Environment):
+    """Templates in one language: most of what a page says is then text like the markup around it."""
+
+    def __init__(self, locale: str, **options: Any) -> None:
+        super().__init__(**options)
+        self._locale = locale
+
+    def _generate(self, source: nodes.Template, *arguments: Any, **options: Any) -> str:
+        with in_locale(self._locale):
+            return super()._generate(_Translating().visit(source), *arguments, **options)
 
 
 class Pages:
@@ -73,16 +117,20 @@ class Pages:
         loaders = [PackageLoader("service_kit")]
         if package != "service_kit":
             loaders.insert(0, PackageLoader(package))
-        self.environment = Environment(
-            loader=ChoiceLoader(loaders),
+        self.loader = ChoiceLoader(loaders)
+        self.environments = {locale: self._environment(locale) for locale in LOCALES}
+
+    def _environment(self, locale: str) -> Environment:
+        environment = _Environment(
+            locale,
+            loader=self.loader,
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
-            finalize=shown,
-            bytecode_cache=_COMPILED,
+            bytecode_cache=_compiled(locale, catalogues()),
         )
-        self.environment.globals.update(
+        environment.globals.update(
             _=gettext,
             gettext=gettext,
             ngettext=ngettext,
@@ -100,9 +148,17 @@ class Pages:
             person_code=person_code,
             query=_with_query,
             ticks=ticks,
+            remembered=_remembered,
         )
         # A fragment is rendered without the top of its template, so the components cannot be an import there.
-        self.environment.globals["ui"] = self.environment.get_template("components.html").module
+        environment.globals["ui"] = environment.get_template("components.html").module
+        environment.globals["ways"] = environment.get_template("navigation.html").module
+        return environment
+
+    def know(self, **names: Any) -> None:
+        """Let all templates use what a service adds of its own."""
+        for environment in self.environments.values():
+            environment.globals.update(names)
 
     def render(
         self,
@@ -114,7 +170,7 @@ class Pages:
         status: int = 200,
     ) -> HTMLResponse:
         """Render a page, or only one named block of it."""
-        found = self.environment.get_template(template)
+        found = self.environments[locale_in_use()].get_template(template)
         values = {**self._of_request(request), **(context or {})}
         if block is None:
             text = found.render(values)
@@ -144,8 +200,7 @@ class Pages:
 
     def moment(self, value: datetime, style: Literal["short", "time", "long"] = "short") -> Markup:
         """A point in time in the business zone, readable by machines as well."""
-        text = _moment_text(value, self._settings.zone, style, locale_in_use())
-        return Markup('<time datetime="{}">{}</time>').format(value.isoformat(timespec="seconds"), text)
+        return _moment_markup(value, self._settings.zone, style, locale_in_use())
 
     def _of_request(self, request: Request) -> dict[str, Any]:
         user: CurrentUser | None = getattr(request.state, "user", None)
@@ -154,7 +209,7 @@ class Pages:
         return {
             "request": request,
             "user": user,
-            "navigation": navigation(settings.public_urls, user, settings.name, own_path(request)),
+            "navigation": tuple(navigation(settings.public_urls, user, settings.name, own_path(request))),
             "here": public_path(request),
             "csp_nonce": request.state.csp_nonce,
             "toasts": _waiting_toasts(request),
@@ -225,11 +280,18 @@ def person_code(guid: object) -> str:
 
 # The same rows are shown to many people, and asked for anew by every page that follows along.
 @lru_cache(maxsize=8192)
-def _moment_text(value: datetime, zone: ZoneInfo, style: str, locale: str) -> str:
+def _moment_markup(value: datetime, zone: ZoneInfo, style: str, locale: str) -> Markup:
     if style == "time":
-        return str(format_time(value, "short", tzinfo=zone, locale=locale))
-    pattern = "d MMM, HH:mm" if style == "short" else "d MMMM y, HH:mm:ss"
-    return str(format_datetime(value, pattern, tzinfo=zone, locale=locale))
+        text = format_time(value, "short", tzinfo=zone, locale=locale)
+    else:
+        pattern = "d MMM, HH:mm" if style == "short" else "d MMMM y, HH:mm:ss"
+        text = format_datetime(value, pattern, tzinfo=zone, locale=locale)
+    return Markup('<time datetime="{}">{}</time>').format(value.isoformat(timespec="seconds"), text)
+
+
+def _remembered(macro: Callable[..., Markup]) -> Callable[..., Markup]:
+    """A macro that is asked for the same small things all the time; its parameters say all that it shows."""
+    return lru_cache(maxsize=8192)(macro)
 
 
 def _waiting_toasts(request: Request) -> list[dict[str, str]]:

@@ -114,8 +114,6 @@ class _Worker:
             pool_size=4,
             context=context,
             name=f"{self.settings.name}-worker",
-            # What runs here is tried again by itself; a request of a person is not.
-            pre_ping=False,
         )
         self.context = WorkerContext(self.settings, clock, schemas, database)
         self.relay = Relay(self.settings, self.topics_said)

@@ -16,6 +16,7 @@ from typing import Any, Self
 
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
+from markupsafe import escape
 
 LOCALES = ("en", "ru")
 """The languages people can choose; the first one is that of the source texts."""
@@ -51,6 +52,10 @@ class Message(str):
         else:
             found = catalogue.ngettext(self.source, self.plural, self.number)
         return _filled(found, {name: shown(value) for name, value in self.params.items()})
+
+    def __html__(self) -> str:
+        """What a template writes."""
+        return escape(self.translated())
 
 
 def message(source: str, /, **params: Any) -> Message:
@@ -118,6 +123,11 @@ def add_catalogues(package: str) -> None:
     if package not in _packages:
         _packages.append(package)
         _catalogue.cache_clear()
+
+
+def catalogues() -> tuple[str, ...]:
+    """The packages whose catalogues are in use."""
+    return tuple(_packages)
 
 
 def catalogue_file(package: str, locale: str) -> Traversable:

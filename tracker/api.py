@@ -27,7 +27,12 @@ SEARCH_LENGTH_MAX = 200
 
 BATCH_MAX = 500
 
-Dice = Annotated[Random, Depends(fair_dice)]
+
+async def _dice() -> Random:
+    return fair_dice()
+
+
+Dice = Annotated[Random, Depends(_dice)]
 
 
 class PreconditionFailed(ServiceError):

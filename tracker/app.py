@@ -62,5 +62,5 @@ async def _words_of_the_house(_app: FastAPI, runtime: Runtime) -> AsyncIterator[
     def status_label(status: str) -> str:
         return str(shown(labels[Status(status)]))
 
-    runtime.pages.environment.globals["status_label"] = status_label
+    runtime.pages.know(status_label=status_label)
     yield

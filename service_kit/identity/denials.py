@@ -8,10 +8,10 @@ compared: sessions are known by their ids, roles by their values, so that clocks
 import time
 from collections.abc import Callable
 from datetime import datetime
-from typing import Generic, TypeVar
 from uuid import UUID
 
 from service_kit.events import Event
+from service_kit.identity.recent import Recent
 from service_kit.roles import CurrentUser, Role
 
 KEPT_S = 600.0
@@ -37,42 +37,14 @@ class SessionEnded(Event, topic="auth.sessions", name="SessionEnded", version=1)
 
 HEARD: tuple[type[Event], ...] = (AccountBlocked, AccountRoleChanged, SessionEnded)
 
-K = TypeVar("K")
-V = TypeVar("V")
-
-
-class _Recent(Generic[K, V]):
-    """A mapping that forgets what is older than `KEPT_S`; oldest first, so that forgetting is cheap."""
-
-    def __init__(self, now: Callable[[], float]) -> None:
-        self._now = now
-        self._entries: dict[K, tuple[float, V]] = {}
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def put(self, key: K, value: V) -> None:
-        self._entries.pop(key, None)
-        now = self._now()
-        self._entries[key] = (now, value)
-        while self._entries:
-            oldest = next(iter(self._entries))
-            if self._entries[oldest][0] >= now - KEPT_S:
-                return
-            del self._entries[oldest]
-
-    def get(self, key: K) -> V | None:
-        found = self._entries.get(key)
-        return None if found is None or found[0] < self._now() - KEPT_S else found[1]
-
 
 class Denials:
     """What one process knows of people and sessions that were stopped."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
-        self._ended: _Recent[str, bool] = _Recent(now)
-        self._blocked: _Recent[UUID, bool] = _Recent(now)
-        self._roles: _Recent[UUID, Role] = _Recent(now)
+        self._ended: Recent[str, bool] = Recent(KEPT_S, now)
+        self._blocked: Recent[UUID, bool] = Recent(KEPT_S, now)
+        self._roles: Recent[UUID, Role] = Recent(KEPT_S, now)
 
     def __len__(self) -> int:
         return len(self._ended) + len(self._blocked) + len(self._roles)

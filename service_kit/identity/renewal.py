@@ -16,6 +16,7 @@ import structlog
 from service_kit.database import Database
 from service_kit.errors import ServiceError, Unauthenticated, Unavailable
 from service_kit.identity.provider import GrantRefused, Provider, ProviderUnavailable
+from service_kit.identity.recent import Recent
 from service_kit.identity.sessions import Sessions, WebSession
 from service_kit.identity.tokens import Verifier
 
@@ -23,6 +24,9 @@ log = structlog.get_logger()
 
 RENEW_BEFORE_END = timedelta(seconds=60)
 PAUSE_AFTER_FAILURE_S = 5
+KNOWN_FOR_S = 1.0
+"""So long a session that was read is believed without asking again. A person who is blocked is refused sooner
+(see `denials`); another process's end of a session is seen this much later at most."""
 
 
 class Renewal:
@@ -39,6 +43,7 @@ class Renewal:
         self._sessions = sessions
         self._provider = provider
         self._verifier = verifier
+        self._known: Recent[bytes, WebSession] = Recent(KNOWN_FOR_S)
         self._flights: dict[bytes, asyncio.Task[WebSession | None]] = {}
         self._not_before = -float("inf")
 
@@ -47,8 +52,7 @@ class Renewal:
 
         Raises `ProviderUnavailable` when its last token is over and the provider is away.
         """
-        async with self._database.reading() as session:
-            found = await self._sessions.find(session, id_hash)
+        found = await self._find(id_hash)
         now = datetime.now(UTC)
         if found is None or found.fresh_until - now > RENEW_BEFORE_END:
             return found
@@ -59,8 +63,24 @@ class Renewal:
         # A cancelled request must not tear down the renewal that others wait for.
         return await asyncio.shield(self._start(id_hash))
 
+    def forget(self, id_hash: bytes | None = None) -> None:
+        """Read this session anew when it comes next, or all of them."""
+        if id_hash is None:
+            self._known.clear()
+        else:
+            self._known.forget(id_hash)
+
     async def close(self) -> None:
         await asyncio.gather(*self._flights.values(), return_exceptions=True)
+
+    async def _find(self, id_hash: bytes) -> WebSession | None:
+        found = self._known.get(id_hash)
+        if found is None:
+            async with self._database.single_reads() as session:
+                found = await self._sessions.find(session, id_hash)
+            if found is not None:
+                self._known.put(id_hash, found)
+        return found
 
     def _start(self, id_hash: bytes) -> "asyncio.Task[WebSession | None]":
         flight = self._flights.get(id_hash)
@@ -72,6 +92,7 @@ class Renewal:
 
     def _landed(self, id_hash: bytes, flight: "asyncio.Task[WebSession | None]") -> None:
         del self._flights[id_hash]
+        self.forget(id_hash)
         if not flight.cancelled() and (error := flight.exception()) is not None:
             self._not_before = time.monotonic() + PAUSE_AFTER_FAILURE_S
             log.warning("session_not_renewed", error=type(error).__name__)

@@ -22,6 +22,7 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
+    bindparam,
     delete,
     func,
     insert,
@@ -48,6 +49,10 @@ web_sessions = Table(
     Column("fresh_until", DateTime(timezone=True), nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("expires_at", DateTime(timezone=True), nullable=False, index=True),
+)
+
+ONE = select(web_sessions).where(
+    web_sessions.c.id_hash == bindparam("id_hash"), web_sessions.c.expires_at > func.now()
 )
 
 
@@ -112,10 +117,8 @@ class Sessions:
         self._sealer = sealer
 
     async def find(self, session: ReadSession, id_hash: bytes, *, lock: bool = False) -> WebSession | None:
-        query = select(web_sessions).where(
-            web_sessions.c.id_hash == id_hash, web_sessions.c.expires_at > func.now()
-        )
-        row = (await session.execute(query.with_for_update() if lock else query)).one_or_none()
+        statement = ONE.with_for_update() if lock else ONE
+        row = (await session.execute(statement, {"id_hash": id_hash})).one_or_none()
         if row is None:
             return None
         id_token = self._sealer.open(row.id_token)

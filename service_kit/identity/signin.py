@@ -130,6 +130,8 @@ class SignIn:
             if earlier := request.cookies.get(self._cookie):
                 await self._sessions.end(session, hash_of(earlier))
             await self._sessions.add(session, replace(opened, id_hash=hash_of(session_id)))
+        if earlier:
+            self._renewal.forget(hash_of(earlier))
         response = RedirectResponse(under_way.next, SEE_OTHER)
         lasts_s = int((opened.expires_at - datetime.now(UTC)).total_seconds())
         self._set_cookie(response, self._cookie, session_id, lasts_s)
@@ -177,6 +179,7 @@ class SignIn:
             async with self._runtime.database.transaction() as session:
                 ended = await self._sessions.find(session, hash_of(session_id))
                 await self._sessions.end(session, hash_of(session_id))
+            self._renewal.forget(hash_of(session_id))
         target = self._home
         if ended is not None:
             if ended.refresh_token is not None:
@@ -201,6 +204,7 @@ class SignIn:
             raise Malformed(_("This logout token does not hold.")) from error
         async with self._runtime.database.transaction() as session:
             await self._sessions.end_by_provider(session, claims)
+        self._renewal.forget()
 
     @property
     def _home(self) -> str:

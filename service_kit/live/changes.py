@@ -7,9 +7,10 @@ enough for a browser that was away to hear that it missed something.
 from collections.abc import Iterable
 from datetime import timedelta
 
-from sqlalchemy import BigInteger, Column, DateTime, Identity, Table, Text, insert, text
+from sqlalchemy import BigInteger, Column, DateTime, Identity, Table, Text, text
 
 from service_kit.database import Session, kit_metadata, notify_after_commit
+from service_kit.rows import inserting, these
 
 CHANNEL = "live"
 KEPT_FOR = timedelta(minutes=15)
@@ -28,6 +29,8 @@ live_changes = Table(
     Column("at", DateTime(timezone=True), nullable=False, server_default=text("clock_timestamp()")),
 )
 
+ADD = inserting(live_changes, "topic")
+
 
 async def announce(session: Session, topics: Iterable[str]) -> None:
     """Tell open pages that what they show under these topics has changed, once the caller has committed.
@@ -43,5 +46,5 @@ async def announce(session: Session, topics: Iterable[str]) -> None:
         rows += [{"topic": topic} for topic in told]
     if not rows:
         return
-    await session.execute(insert(live_changes), rows)
+    await session.execute(ADD, these(rows))
     notify_after_commit(session, CHANNEL)

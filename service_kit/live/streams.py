@@ -21,7 +21,7 @@ from typing import Annotated, Any
 import asyncpg
 import structlog
 from fastapi import APIRouter, FastAPI, Query, Request
-from sqlalchemy import BigInteger, delete, func, select, text
+from sqlalchemy import delete, func, select, text
 from starlette.requests import HTTPConnection
 from starlette.responses import Response, StreamingResponse
 
@@ -60,6 +60,14 @@ TOPICS_OF_A_PAGE_MAX = 8
 SEEN_MAX = 50_000
 NAME_LENGTH_MAX = 100
 EVERYTHING = "*"
+MARK = text("select pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
+SINCE_MARK = text("""
+    with snapshot as (select pg_snapshot_xmin(pg_current_snapshot())::text::bigint as mark)
+    select snapshot.mark, recent.id, recent.topic, recent.transaction_id
+    from snapshot left join live_changes recent on recent.transaction_id >= :since
+""")
+"""One statement, one snapshot: whatever is still under way in it ends at or above the next mark."""
+
 _NUMBER = re.compile(r"[0-9]{1,18}")
 
 
@@ -125,7 +133,7 @@ class LiveUpdates:
         place = place_of(since)
         if place is None:
             return set(stream.topics.values())
-        async with self._database().reading() as session:
+        async with self._database().single_reads() as session:
             wanted = [*stream.topics, *(kind_of(topic) for topic in stream.topics)]
             rows = await session.scalars(
                 select(live_changes.c.topic)
@@ -182,25 +190,11 @@ class LiveUpdates:
             self._wake.clear()
 
     async def _read_new(self) -> None:
-        async with self._database().reading() as session:
-            # One statement, one snapshot: whatever is still under way in it ends at or above the next mark.
-            mark = text("select pg_snapshot_xmin(pg_current_snapshot())::text::bigint as mark")
+        async with self._database().single_reads() as session:
             if self._watermark is None:
-                self._watermark = int((await session.execute(mark)).scalar_one())
+                self._watermark = int((await session.execute(MARK)).scalar_one())
                 return
-            snapshot = mark.columns(mark=BigInteger).cte("snapshot")
-            recent = (
-                select(live_changes.c.id, live_changes.c.topic, live_changes.c.transaction_id)
-                .where(live_changes.c.transaction_id >= self._watermark)
-                .subquery()
-            )
-            rows = (
-                await session.execute(
-                    select(snapshot.c.mark, recent)
-                    .select_from(snapshot)
-                    .join(recent, text("true"), isouter=True)
-                )
-            ).all()
+            rows = (await session.execute(SINCE_MARK, {"since": self._watermark})).all()
         self._watermark = int(rows[0].mark)
         new = [row for row in rows if row.id is not None and row.id not in self._seen]
         self._seen = {row.id for row in rows if row.id is not None and row.transaction_id >= self._watermark}

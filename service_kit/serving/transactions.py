@@ -1,7 +1,8 @@
 """One transaction per request, opened when first asked for and committed before the answer leaves.
 
 A route that returns is committed, whatever status it returns; a route that raises is rolled back. Requests
-that may change nothing (GET, HEAD) get a session in which the database itself refuses to write.
+that may change nothing (GET, HEAD) get a session in which the database itself refuses to write, and no
+transaction: each of their reads is one round trip and sees what is committed just then.
 """
 
 from collections.abc import Callable, Coroutine
@@ -44,7 +45,7 @@ class UnitOfWork:
             return await self.writing()
         if self._reading is None:
             self._reading = await self._stack.enter_async_context(
-                runtime_of(self._request).database.reading()
+                runtime_of(self._request).database.single_reads()
             )
         return self._reading
 

@@ -72,7 +72,7 @@ async def app() -> AsyncIterator[httpx2.ASGITransport]:
     )
     async with composed.router.lifespan_context(composed):
         pages: Pages = composed.state.runtime.pages
-        pages.environment.loader.loaders.append(DictLoader({"birds.html": BIRDS}))  # type: ignore[union-attr]
+        pages.loader.loaders = [*pages.loader.loaders, DictLoader({"birds.html": BIRDS})]
 
         async def polly(_request: Request) -> CurrentUser:
             return POLLY
@@ -307,7 +307,7 @@ class TestComponents:
 
 def _ui() -> Any:
     settings = SampleSettings(**SHARED_SETTINGS | {"public_urls": URLS}, database_url="postgresql://x/x")
-    return Pages(settings, "service_kit").environment.globals["ui"]
+    return Pages(settings, "service_kit").environments["en"].globals["ui"]
 
 
 class TestPageOfComponents:

@@ -6,7 +6,7 @@ from random import Random
 from typing import TypedDict, Unpack
 from uuid import UUID
 
-from sqlalchemy import func, literal, select
+from sqlalchemy import bindparam, func, literal, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from service_kit.context import clock
@@ -19,6 +19,8 @@ from tracker import domain
 from tracker.domain import AssignReason, HistoryKind, Status, TaskText
 from tracker.events import TaskAssigned, TaskCompleted, TaskCreated, TaskCreatedV1, TaskUpdated
 from tracker.models import ELIGIBLE, Account, Task, TaskHistory, TaskSearch
+
+LOCKED = select(Task).where(Task.id == bindparam("task_id")).with_for_update()
 
 
 class TextChange(TypedDict, total=False):
@@ -134,7 +136,7 @@ def _places_of(task: Task) -> set[str]:
 
 
 async def _locked(session: Session, task_id: UUID) -> Task:
-    task = await session.scalar(select(Task).where(Task.id == task_id).with_for_update())
+    task = await session.scalar(LOCKED, {"task_id": task_id})
     if task is None:
         raise domain.TaskNotFound
     return task

@@ -13,5 +13,10 @@ RUNNERS = (Role.MANAGER, Role.ADMIN)
 INPUT_LENGTH_MAX = 20_000
 """Of one form field; the domain has the real limits and names the field that breaks them."""
 
-Dice = Annotated[Random, Depends(fair_dice)]
+
+async def _dice() -> Random:
+    return fair_dice()
+
+
+Dice = Annotated[Random, Depends(_dice)]
 Field = Annotated[str, Form(max_length=INPUT_LENGTH_MAX)]

@@ -38,7 +38,7 @@ TEXT_CSV = "text/csv; charset=utf-8"
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
-def _filters(
+async def _filters(
     status: Annotated[str, Query(max_length=10)] = "",
     worker: Annotated[str, Query(max_length=36)] = "",
     search: Annotated[str, Query(max_length=200)] = "",
