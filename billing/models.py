@@ -1,7 +1,7 @@
 """Tables of the ledger. Journal, postings, prices and payouts only grow: by rights and by triggers.
 
-The migration beside adds what a model cannot say: append-only triggers, the check that every entry sums to
-zero, the refusal of entries for closed days, and the view `day_figures`.
+The migrations beside add what a model cannot say: append-only triggers, the check that every entry sums to
+zero and that its accounts exist, the refusal of entries for closed days, and the view `day_figures`.
 """
 
 from datetime import date, datetime
@@ -113,9 +113,10 @@ class Posting(Base):
         UniqueConstraint("entry_id", "account_id", name="uq_postings_entry_id"),
     )
 
-    account_id: Mapped[UUID] = mapped_column(Uuid, ForeignKey("ledger_accounts.id"), primary_key=True)
+    # Account and entry are checked by a trigger, a whole statement at once.
+    account_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
     version: Mapped[int] = mapped_column(BigInteger, primary_key=True)
-    entry_id: Mapped[UUID] = mapped_column(Uuid, ForeignKey("journal_entries.id"))
+    entry_id: Mapped[UUID] = mapped_column(Uuid)
     business_date: Mapped[date] = mapped_column(Date)
     """Repeated from the entry, so that one account's day is one short index scan."""
     amount_cents: Mapped[Cents]

@@ -89,6 +89,36 @@ class TestJournal:
                 async with as_service.transaction():
                     await as_service.execute(self.POSTINGS, entry, day, owners, [900] * len(amounts), amounts)
 
+    async def test_postings_belong_to_an_entry_and_to_accounts(self, as_service: asyncpg.Connection) -> None:
+        """Postings of an entry or an account that does not exist are refused, though they balance."""
+        known = [row["id"] for row in await as_service.fetch("select id from ledger_accounts limit 2")]
+        entry, day = new_id(), NOON.date().replace(day=9)
+        with pytest.raises(asyncpg.IntegrityConstraintViolationError, match="does not balance"):
+            await as_service.execute(self.POSTINGS, entry, day, known, [900, 900], [-100, 100])
+        async with as_service.transaction():
+            await as_service.execute(self.ENTRY, entry, new_id(), day, NOON)
+            with pytest.raises(asyncpg.ForeignKeyViolationError, match="does not exist"):
+                async with as_service.transaction():
+                    owners = [known[0], new_id()]
+                    await as_service.execute(self.POSTINGS, entry, day, owners, [900, 900], [-100, 100])
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            "delete from ledger_accounts",
+            "truncate ledger_accounts cascade",
+            "update ledger_accounts set id = id",
+        ],
+    )
+    async def test_accounts_stay(self, billing: Service, as_service: asyncpg.Connection, change: str) -> None:
+        """An account that postings may belong to is never removed nor renamed, not even by the owner."""
+        owner = await asyncpg.connect(billing.addresses.owner)
+        try:
+            with pytest.raises(asyncpg.InsufficientPrivilegeError, match=r"stay|append-only"):
+                await owner.execute(change)
+        finally:
+            await owner.close()
+
     async def test_closed_days_take_no_entries(self, as_service: asyncpg.Connection) -> None:
         """An entry that is dated on a closed day is refused."""
         with pytest.raises(asyncpg.IntegrityConstraintViolationError, match="closed day"):
