@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, false, func, select
 from schema_registry.domain import errors
 from schema_registry.domain.configuration import Configuration
 from schema_registry.domain.contexts import DEFAULT, EVERY, context_of, name_in, prefix_of
+from schema_registry.domain.documents import Reference
 from schema_registry.domain.errors import Code, RegistryError
 from schema_registry.domain.levels import Level, Mode, incompatibilities
 from schema_registry.domain.moving import Export, MovedSetting, MovedVersion
@@ -21,6 +22,7 @@ from schema_registry.models.lookups import (
     configuration_of,
     earlier_versions,
     find_version,
+    formatted,
     mode_of,
     normalized,
     read_candidate,
@@ -123,6 +125,18 @@ async def schema(session: ReadSession, schema_id: int, subject: str = "") -> Sch
     if found is None:
         raise errors.schema_not_found(schema_id)
     return found
+
+
+async def in_form(session: ReadSession, found: Registered, wanted: str) -> Registered:
+    """A version with its text in the form a client asks for."""
+    text = await formatted(session, found.schema_type, found.text, found.references, wanted)
+    return replace(found, text=text)
+
+
+async def text_in_form(session: ReadSession, found: Schema, wanted: str) -> str:
+    """The same of a schema without a version."""
+    references = [Reference(**reference) for reference in found.references]
+    return await formatted(session, found.schema_type, found.text, references, wanted)
 
 
 async def highest_id(session: ReadSession, subject: str = "") -> int:

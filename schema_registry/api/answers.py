@@ -274,3 +274,5 @@ VersionName = Annotated[
 Place = Annotated[str, Depends(place)]
 Sent = Annotated[Candidate, Depends(candidate)]
 Part = Annotated[Listing, Depends(listing)]
+Format = Annotated[str, Query(alias="format", max_length=50)]
+"""How the text of a schema is wanted; types answer as usual where they do not have that form."""

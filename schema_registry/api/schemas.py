@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import Query, Request, Response
 
 from schema_registry import queries
-from schema_registry.api.answers import Part, flag, kept, raw
+from schema_registry.api.answers import Format, Part, flag, kept, raw
 from schema_registry.domain.contexts import EVERY, setting_name
 from schema_registry.domain.errors import schema_not_found
 from schema_registry.domain.registered import AVRO_TYPE, VERSION_MAX
@@ -43,17 +43,22 @@ async def schema(
     session: Reading,
     schema_id: str,
     place: Subject = "",
+    form: Format = "",
     highest: Annotated[str | None, Query(alias="fetchMaxId")] = None,
 ) -> Response:
-    found = _as_json(await queries.schema(session, _id(schema_id), setting_name(place)))
+    row = await queries.schema(session, _id(schema_id), setting_name(place))
+    found = _as_json(row, await queries.text_in_form(session, row, form))
     if flag(highest):
         found["maxId"] = await queries.highest_id(session, setting_name(place))
     return kept(request, found)
 
 
 @router.get("/schemas/ids/{schema_id}/schema")
-async def schema_text(request: Request, session: Reading, schema_id: str, place: Subject = "") -> Response:
-    return raw(request, (await queries.schema(session, _id(schema_id), setting_name(place))).text)
+async def schema_text(
+    request: Request, session: Reading, schema_id: str, place: Subject = "", form: Format = ""
+) -> Response:
+    row = await queries.schema(session, _id(schema_id), setting_name(place))
+    return raw(request, await queries.text_in_form(session, row, form))
 
 
 @router.get("/schemas/ids/{schema_id}/subjects")
@@ -73,8 +78,9 @@ async def versions_of_schema(
 
 
 @router.get("/schemas/guids/{guid}")
-async def schema_by_guid(request: Request, session: Reading, guid: str) -> Response:
-    return kept(request, _as_json((await queries.schemas_by_guid(session, guid))[0]))
+async def schema_by_guid(request: Request, session: Reading, guid: str, form: Format = "") -> Response:
+    row = (await queries.schemas_by_guid(session, guid))[0]
+    return kept(request, _as_json(row, await queries.text_in_form(session, row, form)))
 
 
 @router.get("/schemas/guids/{guid}/ids")
@@ -89,7 +95,7 @@ def _id(text: str) -> int:
     return int(text)
 
 
-def _as_json(found: Schema) -> dict[str, Any]:
+def _as_json(found: Schema, text: str) -> dict[str, Any]:
     shown: dict[str, Any] = {} if found.schema_type == AVRO_TYPE else {"schemaType": found.schema_type}
     if found.references:
         shown["references"] = found.references
@@ -97,4 +103,4 @@ def _as_json(found: Schema) -> dict[str, Any]:
         shown["metadata"] = found.details
     if found.rule_set is not None:
         shown["ruleSet"] = found.rule_set
-    return shown | {"schema": found.text, "guid": str(found.guid)}
+    return shown | {"schema": text, "guid": str(found.guid)}

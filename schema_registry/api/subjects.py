@@ -7,6 +7,7 @@ from fastapi import Query, Request, Response
 from schema_registry import commands, queries
 from schema_registry.api.answers import (
     CandidatePayload,
+    Format,
     Part,
     Sent,
     SubjectName,
@@ -41,10 +42,15 @@ async def subjects(
 
 @router.get(VERSION + "/schema")
 async def version_text(
-    request: Request, session: Reading, subject: SubjectName, version: VersionName, deleted: Flag = None
+    request: Request,
+    session: Reading,
+    subject: SubjectName,
+    version: VersionName,
+    deleted: Flag = None,
+    form: Format = "",
 ) -> Response:
     found = await queries.version(session, subject, version_number(version), deleted=flag(deleted))
-    return raw(request, found.text)
+    return raw(request, (await queries.in_form(session, found, form)).text)
 
 
 @router.get(VERSION + "/referencedby")
@@ -56,10 +62,15 @@ async def referenced_by(
 
 @router.get(VERSION)
 async def version(
-    request: Request, session: Reading, subject: SubjectName, version: VersionName, deleted: Flag = None
+    request: Request,
+    session: Reading,
+    subject: SubjectName,
+    version: VersionName,
+    deleted: Flag = None,
+    form: Format = "",
 ) -> Response:
     found = await queries.version(session, subject, version_number(version), deleted=flag(deleted))
-    return kept(request, found.as_json())
+    return kept(request, (await queries.in_form(session, found, form)).as_json())
 
 
 @router.delete(VERSION)
@@ -94,6 +105,7 @@ async def register(
     subject: SubjectName,
     sent: Sent,
     normalize: Flag = None,
+    form: Format = "",
 ) -> Response:
     """Register a schema.
 
@@ -103,11 +115,11 @@ async def register(
     sent = sent.within(subject)
     known = await queries.registered_already(session, subject, sent, normalize=flag(normalize))
     if known is not None and sent.id in {None, -1, known.id}:
-        return kept(request, _registered(known))
+        return kept(request, _registered(await queries.in_form(session, known, form)))
     writer = await writer_only(request)
     found = await commands.register(session, subject, sent, normalize=flag(normalize))
     await note_change(request, session, writer, {"version": found.version, "id": found.id})
-    return answer(request, _registered(found))
+    return answer(request, _registered(await queries.in_form(session, found, form)))
 
 
 @router.get("/subjects/" + SUBJECT + "/metadata")
@@ -118,10 +130,11 @@ async def latest_with_metadata(
     key: Annotated[list[str] | None, Query()] = None,
     value: Annotated[list[str] | None, Query()] = None,
     deleted: Flag = None,
+    form: Format = "",
 ) -> Response:
     wanted = dict(zip(key or [], value or [], strict=False))
     found = await queries.latest_with_metadata(session, subject, wanted, deleted=flag(deleted))
-    return kept(request, found.as_json())
+    return kept(request, (await queries.in_form(session, found, form)).as_json())
 
 
 @router.post("/subjects/" + SUBJECT, openapi_extra=described(CandidatePayload))
@@ -132,11 +145,12 @@ async def lookup(
     sent: Sent,
     normalize: Flag = None,
     deleted: Flag = None,
+    form: Format = "",
 ) -> Response:
     found = await queries.lookup(
         session, subject, sent.within(subject), normalize=flag(normalize), deleted=flag(deleted)
     )
-    return kept(request, found.as_json())
+    return kept(request, (await queries.in_form(session, found, form)).as_json())
 
 
 @router.delete("/subjects/" + SUBJECT)

@@ -25,6 +25,10 @@ class AvroDocument:
     text: str
     schema: Schema = field(repr=False)
 
+    def resolved(self) -> str:
+        """The text with each type it references written out where it is used first."""
+        return json.dumps(self.schema.to_json(Names()), ensure_ascii=False, separators=(",", ":"))
+
 
 def read_avro(
     text: str, *, normalize: bool = False, references: Mapping[str, str] | None = None

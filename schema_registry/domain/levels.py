@@ -7,8 +7,10 @@ from enum import StrEnum
 from schema_registry.domain.avro_documents import AvroDocument, reading_refusals
 from schema_registry.domain.comparison import differences
 from schema_registry.domain.documents import Document
+from schema_registry.domain.protobuf_comparison import protobuf_differences
+from schema_registry.domain.protobuf_documents import ProtobufDocument
 
-AnyDocument = Document | AvroDocument
+AnyDocument = Document | AvroDocument | ProtobufDocument
 
 
 class Level(StrEnum):
@@ -103,6 +105,12 @@ def _reasons(
         ]
     if isinstance(original, AvroDocument) and isinstance(update, AvroDocument):
         return reading_refusals(reader=update, writer=original, names=(update_name, original_name))
+    if isinstance(original, ProtobufDocument) and isinstance(update, ProtobufDocument):
+        return [
+            d.message(update_name, original_name)
+            for d in protobuf_differences(original, update)
+            if not d.compatible
+        ]
     return [
         '{errorType:"SCHEMA_TYPE_CHANGED", description:"The new schema is of another type than the old one"}'
     ]

@@ -11,6 +11,7 @@ from schema_registry.domain.errors import invalid_version
 
 JSON_TYPE = "JSON"
 AVRO_TYPE = "AVRO"
+PROTOBUF_TYPE = "PROTOBUF"
 LATEST = "latest"
 VERSION_MAX = 2**31 - 1
 

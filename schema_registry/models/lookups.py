@@ -1,5 +1,6 @@
 """Reads that commands and queries share: versions, references, settings."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -19,12 +20,15 @@ from schema_registry.domain.documents import (
 )
 from schema_registry.domain.errors import Code, RegistryError, subject_not_found, version_not_found
 from schema_registry.domain.levels import AnyDocument, Earlier, Mode
-from schema_registry.domain.registered import AVRO_TYPE, JSON_TYPE, Candidate, Registered
+from schema_registry.domain.protobuf_documents import known_protobuf, read_protobuf
+from schema_registry.domain.registered import AVRO_TYPE, JSON_TYPE, PROTOBUF_TYPE, Candidate, Registered
 from schema_registry.models.tables import Schema, Setting, SubjectVersion
 from service_kit.database import ReadSession
 
 REFERENCE_DEPTH_MAX = 20
-TYPES = (JSON_TYPE, AVRO_TYPE)
+TYPES = (JSON_TYPE, PROTOBUF_TYPE, AVRO_TYPE)
+SERIALIZED = "serialized"
+FORMATS = {(AVRO_TYPE, "resolved"), (PROTOBUF_TYPE, SERIALIZED), (PROTOBUF_TYPE, "ignore_extensions")}
 SAME_SCHEMA = (Schema.context == SubjectVersion.context) & (Schema.id == SubjectVersion.schema_id)
 
 
@@ -100,7 +104,7 @@ def refuse_other_types(schema_type: str) -> None:
     if schema_type not in TYPES:
         raise RegistryError(
             Code.INVALID_SCHEMA,
-            f"Invalid schema type {schema_type}: this registry keeps {' and '.join(TYPES)} schemas only",
+            f"Invalid schema type {schema_type}: this registry keeps {', '.join(TYPES)} schemas only",
         )
 
 
@@ -108,6 +112,11 @@ async def read_candidate(session: ReadSession, candidate: Candidate, *, normaliz
     """The checked document of what a client sent. Raises `RegistryError` for what cannot be accepted."""
     refuse_other_types(candidate.schema_type)
     references = await texts_of(session, candidate.references)
+    if candidate.schema_type == PROTOBUF_TYPE:
+        # The compiler is a process of its own; others are served while it works.
+        return await asyncio.to_thread(
+            read_protobuf, candidate.text, normalize=normalize, references=references
+        )
     read = read_avro if candidate.schema_type == AVRO_TYPE else read_document
     return read(candidate.text, normalize=normalize, references=references)
 
@@ -116,7 +125,22 @@ async def document_of(session: ReadSession, registered: Registered) -> AnyDocume
     references = await texts_of(session, registered.references)
     if registered.schema_type == AVRO_TYPE:
         return read_avro(registered.text, references=references)
+    if registered.schema_type == PROTOBUF_TYPE:
+        return await asyncio.to_thread(known_protobuf, registered.text, references)
     return known_document(registered.text, references)
+
+
+async def formatted(
+    session: ReadSession, schema_type: str, text: str, references: Sequence[Reference], wanted: str
+) -> str:
+    """The text in the form a client asks for. A form that the type does not have changes nothing."""
+    if (schema_type, wanted) not in FORMATS:
+        return text
+    texts = await texts_of(session, references)
+    if schema_type == AVRO_TYPE:
+        return read_avro(text, references=texts).resolved()
+    document = await asyncio.to_thread(known_protobuf, text, texts)
+    return document.serialized() if wanted == SERIALIZED else document.without_extensions()
 
 
 async def earlier_versions(session: ReadSession, registered: Sequence[Registered]) -> list[Earlier]:
@@ -131,20 +155,50 @@ async def same_schema(
     Nothing but the words is compared, so that a client that only asks for what is there needs no more work
     than one digest. Metadata and rules count when they were sent.
     """
+    references = _ordered(candidate.references) if normalize else candidate.references
+    fitting = [
+        one
+        for one in reversed(await versions_of(session, subject, deleted=deleted))
+        if one.schema_type == candidate.schema_type
+        and one.references in {references, candidate.references}
+        and (candidate.metadata is None or candidate.metadata == one.metadata)
+        and (candidate.rule_set is None or candidate.rule_set == one.rule_set)
+    ]
+    if candidate.schema_type == PROTOBUF_TYPE:
+        return await _same_protobuf(session, candidate, fitting, normalize=normalize)
     texts = {_form(candidate, normalize=False)}
     if normalize:
         texts.add(_form(candidate, normalize=True))
-    references = _ordered(candidate.references) if normalize else candidate.references
-    for one in reversed(await versions_of(session, subject, deleted=deleted)):
-        if (
-            one.text in texts
-            and one.schema_type == candidate.schema_type
-            and one.references in {references, candidate.references}
-            and (candidate.metadata is None or candidate.metadata == one.metadata)
-            and (candidate.rule_set is None or candidate.rule_set == one.rule_set)
-        ):
+    return next((one for one in fitting if one.text in texts), None)
+
+
+async def _same_protobuf(
+    session: ReadSession, candidate: Candidate, fitting: Sequence[Registered], *, normalize: bool
+) -> Registered | None:
+    """The same for the type whose words only a compiler can bring to one form: it is asked last."""
+    for one in fitting:
+        if one.text == candidate.text:
+            return one
+    forms = {
+        (await read_candidate(session, candidate, normalize=ordered)).text for ordered in {False, normalize}
+    }
+    for one in fitting:
+        if one.text in forms:
+            return one
+    for one in fitting:
+        # Whatever was brought along from another registry has the words of that one.
+        if await _protobuf_form(session, one) in forms:
             return one
     return None
+
+
+async def _protobuf_form(session: ReadSession, registered: Registered) -> str | None:
+    """The one form of what is registered; None where this compiler does not know its words."""
+    try:
+        references = await texts_of(session, registered.references)
+        return (await asyncio.to_thread(read_protobuf, registered.text, references=references)).text
+    except RegistryError:
+        return None
 
 
 def _form(candidate: Candidate, *, normalize: bool) -> str:

@@ -84,10 +84,22 @@ async def test_another_type_is_never_compatible(asked: Asked) -> None:
     assert await asked.refused("POST", "/subjects/a/versions", body) == (409, 40901)
 
 
-async def test_protobuf_is_refused_with_a_sentence(asked: Asked) -> None:
+async def test_a_type_nobody_knows(asked: Asked) -> None:
     """What cannot be judged is refused and never called compatible."""
-    body = {"schema": 'syntax = "proto3"; message A {}', "schemaType": "PROTOBUF"}
+    body = {"schema": "a schema", "schemaType": "THRIFT"}
     for path in ("/subjects/a/versions", "/compatibility/subjects/a/versions/latest"):
         answer = await asked.client.post(path, json=body)
         assert (answer.status_code, answer.json()["error_code"]) == (422, 42201)
-        assert "PROTOBUF" in answer.json()["message"]
+        assert "THRIFT" in answer.json()["message"]
+
+
+async def test_references_written_out(asked: Asked) -> None:
+    """`format=resolved` puts each referenced type where it is used first; others change nothing."""
+    await asked.post("/subjects/price/versions", avro(record(PRICE, name="Price")))
+    using = record({"name": "paid", "type": "Price"}, {"name": "due", "type": "Price"})
+    references = [{"name": "Price", "subject": "price", "version": 1}]
+    first = await asked.post("/subjects/a/versions", avro(using, references=references))
+    for path in (f"/schemas/ids/{first['id']}", "/subjects/a/versions/1", f"/schemas/guids/{first['guid']}"):
+        resolved = json.loads((await asked.get(path, params={"format": "resolved"}))["schema"])
+        assert [field["type"] for field in resolved["fields"]] == [record(PRICE, name="Price"), "Price"]
+        assert json.loads((await asked.get(path, params={"format": "serialized"}))["schema"]) == using

@@ -20,9 +20,12 @@ from confluent_kafka.schema_registry import (
 from confluent_kafka.schema_registry.common.schema_registry_client import ConfigCompatibilityLevel
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 from confluent_kafka.schema_registry.json_schema import JSONDeserializer, JSONSerializer
+from confluent_kafka.schema_registry.protobuf import ProtobufDeserializer, ProtobufSerializer
 from confluent_kafka.schema_registry.serde import SchemaId
 from confluent_kafka.serialization import MessageField, SerializationContext
+from google.protobuf.message_factory import GetMessageClass
 
+from schema_registry.domain.protobuf_documents import read_protobuf
 from service_kit.identity import Role
 from tests.schema_registry.conftest import Web
 from tests.support.schemas import SCHEMAS
@@ -110,6 +113,60 @@ class TestSerialisers:
             await off_the_loop(serialise, DATA | {"title": "[POPUG-1] - Paint"}, context())
 
 
+MONEY = 'syntax = "proto3"; package money; message Money { int64 cents = 1; }'
+PAYMENT = """
+syntax = "proto3";
+package payments;
+import "google/protobuf/timestamp.proto";
+import "confluent/meta.proto";
+import "money/money.proto";
+message Payment {
+  message Part { string of = 1; money.Money sum = 2; }
+  map<string, Part> parts = 1;
+  google.protobuf.Timestamp at = 2;
+  message Note { string words = 1 [(confluent.field_meta).tags = "PII"]; }
+  repeated Note notes = 3;
+}
+"""
+
+
+class TestProtobuf:
+    @pytest.mark.parametrize("message", ["Payment", "Part", "Note"])
+    async def test_records_written_and_read(
+        self, writer: SchemaRegistryClient, reader: SchemaRegistryClient, message: str
+    ) -> None:
+        """Imports are registered on the way; each message is known by its place, also beside maps."""
+        file = read_protobuf(PAYMENT, references={"money/money.proto": MONEY}).linked()
+        outer = file.message_types_by_name["Payment"]
+        kind = GetMessageClass(outer if message == "Payment" else outer.nested_types_by_name[message])
+        values: dict[str, Any] = {
+            "Payment": {"parts": {"a": {"of": "work", "sum": {"cents": 5}}}, "notes": [{"words": "w"}]},
+            "Part": {"of": "work", "sum": {"cents": 7}},
+            "Note": {"words": "fine"},
+        }
+        record = kind(**values[message])
+        serialise = ProtobufSerializer(kind, writer)
+        deserialise = ProtobufDeserializer(kind, schema_registry_client=reader)
+        framed = await off_the_loop(serialise, record, context())
+        assert await off_the_loop(deserialise, framed, context()) == record
+        found = await off_the_loop(writer.get_latest_version, f"{TOPIC}-value")
+        assert (found.schema.schema_type, int.from_bytes(framed[1:5], "big")) == ("PROTOBUF", found.schema_id)
+        assert [one.name for one in found.schema.references or []] == ["money/money.proto"]
+        assert "message Note" in found.schema.schema_str
+
+    async def test_an_incompatible_class_is_refused(self, writer: SchemaRegistryClient) -> None:
+        """A producer with a class that readers could not follow does not get as far as the topic."""
+        kinds = [
+            GetMessageClass(read_protobuf(text).linked().message_types_by_name["Money"])
+            for text in (MONEY, MONEY.replace("int64", "string"))
+        ]
+        await off_the_loop(ProtobufSerializer(kinds[0], writer), kinds[0](cents=1), context())
+        with pytest.raises(SchemaRegistryError) as refused:
+            await off_the_loop(ProtobufSerializer(kinds[1], writer), kinds[1](cents="1"), context())
+        assert refused.value.error_code == 40901
+        assert "FIELD_SCALAR_KIND_CHANGED" in str(refused.value)
+
+
 class TestClient:
     async def test_life_of_a_subject(self, writer: SchemaRegistryClient) -> None:
         """Registering, asking, configuring and deleting, each as the client does it."""
@@ -120,7 +177,7 @@ class TestClient:
         assert (await off_the_loop(writer.get_version, "life", 1)).schema_id == first.schema_id
         assert await off_the_loop(writer.get_versions, "life") == [1]
         assert "life" in await off_the_loop(writer.get_subjects)
-        assert await off_the_loop(writer.get_schema_types) == ["JSON", "AVRO"]
+        assert await off_the_loop(writer.get_schema_types) == ["JSON", "PROTOBUF", "AVRO"]
         assert await off_the_loop(writer.get_contexts) == ["."]
         other = Schema('{"type": "array"}', "JSON")
         assert await off_the_loop(writer.test_compatibility, "life", other) is False

@@ -96,9 +96,9 @@ async def test_what_contradicts_is_refused(asked: Asked, registry: Service) -> N
 
 async def test_types_that_are_not_kept_are_named(empty: Service) -> None:
     """They are left out, and said to be."""
-    body = {"subject": "p", "version": 1, "id": 1, "schemaType": "PROTOBUF", "schema": "message A {}"}
+    body = {"subject": "p", "version": 1, "id": 1, "schemaType": "THRIFT", "schema": "struct A {}"}
     moved = await brought_into(empty, Export.model_validate({"settings": [], "versions": [body]}))
-    assert moved.left_out == ["p version 1 (PROTOBUF)"]
+    assert moved.left_out == ["p version 1 (THRIFT)"]
 
 
 async def test_a_registry_starts_on_what_was_brought_in(
