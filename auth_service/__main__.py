@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from auth_service.commands.accounts import AccountChanges, change_account, create_account
-from auth_service.commands.clients import create_client
+from auth_service.commands.clients import change_safety, create_client
 from auth_service.commands.keys import rotate_keys
 from auth_service.commands.oauth import Provider, mint_access_token
 from auth_service.commands.passwords import Passwords
@@ -19,6 +19,7 @@ from auth_service.commands.sessions import begin_session
 from auth_service.domain.accounts import AccountNotFound, check_new_password, clean_login
 from auth_service.domain.audit import ACTS
 from auth_service.domain.clients import GRANTS, SCOPES, ClientForm
+from auth_service.domain.keys import ALGORITHMS, ID_TOKENS
 from auth_service.events import SAYS
 from auth_service.models import Account
 from auth_service.queries.accounts import account_by_login, all_accounts
@@ -147,6 +148,8 @@ def create_client_command(
     scope: Annotated[list[str] | None, typer.Option(help=f"One of {', '.join(SCOPES)}; repeatable.")] = None,
     *,
     public: Annotated[bool, typer.Option("--public", help="It cannot keep a secret.")] = False,
+    without_pkce: Annotated[bool, typer.Option("--without-pkce", help="It sends a nonce instead.")] = False,
+    id_token_alg: Annotated[str, typer.Option(help=f"One of {', '.join(ALGORITHMS)}.")] = ID_TOKENS,
 ) -> None:
     """Add an application; prints its secret, once."""
     usual = ClientForm(name=name or client_id)
@@ -155,6 +158,8 @@ def create_client_command(
         redirect_uris=tuple(redirect_uri or ()),
         grant_types=tuple(grant or usual.grant_types),
         scopes=tuple(scope or usual.scopes),
+        without_pkce=without_pkce,
+        id_token_alg=id_token_alg,
     )
 
     async def create(console: Console) -> None:
@@ -165,6 +170,26 @@ def create_client_command(
         typer.echo(created.secret or created.client_id)
 
     run(create)
+
+
+@commands.command("change-client")
+def change_client_command(
+    client_id: Annotated[str, typer.Argument(help="An application that administrators keep.")],
+    *,
+    without_pkce: Annotated[
+        bool | None, typer.Option("--without-pkce/--with-pkce", help="Whether a nonce does instead.")
+    ] = None,
+    id_token_alg: Annotated[str | None, typer.Option(help=f"One of {', '.join(ALGORITHMS)}.")] = None,
+) -> None:
+    """Change what an application's library can; the audit log tells of it."""
+
+    async def change(console: Console) -> None:
+        async with console.database.transaction() as session:
+            await change_safety(
+                session, None, client_id, without_pkce=without_pkce, id_token_alg=id_token_alg
+            )
+
+    run(change)
 
 
 @commands.command("audit")

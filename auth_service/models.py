@@ -18,6 +18,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from auth_service.domain.keys import Algorithm
 from auth_service.domain.tokens import Subject
 from service_kit.database import NAMING, Id, Moment
 from service_kit.roles import Role
@@ -100,6 +101,7 @@ class OAuthClient(Base):
     """An application that signs people in here."""
 
     __tablename__ = "oauth_clients"
+    __table_args__ = (CheckConstraint("id_token_alg in ('RS256', 'ES256')", name="id_token_alg_known"),)
 
     client_id: Mapped[str] = mapped_column(Text, primary_key=True)
     name: Mapped[str] = mapped_column(Text)
@@ -124,6 +126,12 @@ class OAuthClient(Base):
     audiences: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
     """Services it may call; absent: all for a part of the exchange, none but ourselves for others."""
 
+    without_pkce: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
+    """An administrator allows it: the application's library cannot do PKCE and sends a nonce instead."""
+
+    id_token_alg: Mapped[Algorithm] = mapped_column(Text, server_default=text("'RS256'"))
+    """By which algorithm its ID and logout tokens are signed."""
+
     registration_digest: Mapped[bytes | None] = mapped_column(LargeBinary)
     """Of the token by which a client that registered itself changes its description (RFC 7592)."""
 
@@ -145,7 +153,9 @@ class AuthorizationCode(Base):
     redirect_uri: Mapped[str] = mapped_column(Text)
     scope: Mapped[str] = mapped_column(Text)
     nonce: Mapped[str | None] = mapped_column(Text)
-    code_challenge: Mapped[str] = mapped_column(Text)
+    code_challenge: Mapped[str | None] = mapped_column(Text)
+    """Absent for a client that may do without PKCE; a nonce is there instead."""
+
     expires_at: Mapped[Moment] = mapped_column(DateTime(timezone=True), index=True)
     used_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     family_id: Mapped[UUID | None] = mapped_column(ForeignKey("token_families.id"))

@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
+from auth_service.domain.keys import ID_TOKENS, Algorithm
 from service_kit.settings import ServiceSettings
 
 
@@ -51,6 +52,9 @@ class ClientDefinition(BaseModel):
 
     audiences: tuple[str, ...] | None = None
     """Services it may call; by default all for a part of the exchange, none for others."""
+
+    id_token_alg: Algorithm = ID_TOKENS
+    """By which algorithm its ID and logout tokens are signed; every library knows RS256, ES256 is cheaper."""
 
 
 class AuthSettings(ServiceSettings):

@@ -84,6 +84,7 @@ def _clients(layout: Layout, credentials: Credentials) -> dict[str, dict[str, ob
             "post_logout_redirect_uris": [f"{layout.gateway_url}/", f"{layout.service_url(service.name)}/"],
             # Told directly, as the services are.
             "backchannel_logout_uri": (f"http://{LOOPBACK}:{layout.web[service.name]}/backchannel-logout"),
+            "id_token_alg": "ES256",
         }
         for service in SERVICES
         if service.signs_in

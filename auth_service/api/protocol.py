@@ -188,7 +188,7 @@ async def openid_configuration(settings: OwnSettings) -> Response:
             "userinfo_endpoint": f"{settings.issuer}/userinfo",
             "end_session_endpoint": f"{settings.issuer}/logout",
             "subject_types_supported": ["public"],
-            "id_token_signing_alg_values_supported": [ID_TOKENS],
+            "id_token_signing_alg_values_supported": [ID_TOKENS, ACCESS_TOKENS],
             "claims_supported": [
                 "sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "sid", "amr", "acr",
                 "name", "preferred_username", "locale", "zoneinfo", "role", "email",

@@ -21,6 +21,7 @@ from auth_service.commands.clients import (
 )
 from auth_service.commands.sign_in import admit_address, take_back_guess
 from auth_service.domain.clients import ClientForm, MalformedClient
+from auth_service.domain.keys import ID_TOKENS, Algorithm
 from auth_service.domain.tokens import digest
 from auth_service.models import OAuthClient
 from auth_service.queries.clients import client_if_known
@@ -57,6 +58,7 @@ class Metadata(BaseModel):
     grant_types: tuple[Literal["authorization_code", "refresh_token"], ...] = ("authorization_code",)
     response_types: tuple[Literal["code"], ...] = ("code",)
     scope: Line = "openid profile"
+    id_token_signed_response_alg: Algorithm = ID_TOKENS
 
     @property
     def confidential(self) -> bool:
@@ -71,6 +73,7 @@ class Metadata(BaseModel):
             grant_types=self.grant_types,
             scopes=tuple(self.scope.split()),
             third_party=True,
+            id_token_alg=self.id_token_signed_response_alg,
         )
 
 
@@ -151,6 +154,7 @@ async def show(settings: OwnSettings, client: Own) -> Response:
             # An administrator may have let it do more than it can say of itself.
             "grant_types": [one for one in client.grant_types if one in OWN_GRANTS],
             "scope": " ".join(client.scopes),
+            "id_token_signed_response_alg": client.id_token_alg,
         }
     )
     return JSONResponse(_told(settings, client.client_id, metadata, None))

@@ -24,6 +24,7 @@ from auth_service.domain.clients import (
     clean_client_id,
     clean_client_name,
 )
+from auth_service.domain.keys import ALGORITHMS
 from auth_service.domain.tokens import digest, new_secret
 from auth_service.models import OAuthClient, TokenFamily
 from auth_service.settings import AuthSettings, ClientDefinition, RedirectAddress
@@ -67,9 +68,7 @@ async def create_client(
 ) -> CreatedClient:
     """Add an application. Raises `ClientTaken`, `MalformedClient`."""
     cleaned = clean_client_id(client_id)
-    row = _row_of(form)
-    if not confidential and "client_credentials" in form.grant_types:
-        raise MalformedClient(_("Without a secret an application cannot act in its own name."))
+    row = _row_of(form, confidential=confidential)
     secret = new_secret() if confidential else None
     made = await session.scalar(
         insert(OAuthClient)
@@ -85,7 +84,8 @@ async def create_client(
     )
     if made is None:
         raise ClientTaken(_("Another application has this id."))
-    record(session, "client_created", actor_id=actor_id, client_id=cleaned)
+    lifted = {"without_pkce": True} if form.without_pkce else {}
+    record(session, "client_created", actor_id=actor_id, client_id=cleaned, details=lifted)
     return CreatedClient(cleaned, secret)
 
 
@@ -102,13 +102,17 @@ async def register_client(session: Session, form: ClientForm, *, confidential: b
 
 
 async def replace_registration(session: Session, client_id: str, form: ClientForm) -> None:
-    """What an administrator has let it call stays. Raises `MalformedClient`."""
+    """What an administrator has let it call or do stays. Raises `MalformedClient`."""
     client = await _kept_by_hand(session, client_id)
     await change_client(
         session,
         None,
         client_id,
-        replace(form, audiences=None if client.audiences is None else tuple(client.audiences)),
+        replace(
+            form,
+            audiences=None if client.audiences is None else tuple(client.audiences),
+            without_pkce=client.without_pkce,
+        ),
     )
 
 
@@ -122,9 +126,7 @@ async def withdraw_registration(session: Session, client_id: str) -> None:
 async def change_client(session: Session, actor_id: UUID | None, client_id: str, form: ClientForm) -> None:
     """Change what is described; id and secret stay. Raises `MalformedClient`, `KeptInSettings`."""
     client = await _kept_by_hand(session, client_id)
-    row = _row_of(form)
-    if client.secret_digest is None and "client_credentials" in form.grant_types:
-        raise MalformedClient(_("Without a secret an application cannot act in its own name."))
+    row = _row_of(form, confidential=client.secret_digest is not None)
     changed = sorted(
         name for name, value in row.items() if name != "updated_at" and getattr(client, name) != value
     )
@@ -132,6 +134,39 @@ async def change_client(session: Session, actor_id: UUID | None, client_id: str,
         setattr(client, name, value)
     if changed:
         record(session, "client_changed", actor_id=actor_id, client_id=client_id, details={"fields": changed})
+
+
+async def change_safety(
+    session: Session,
+    actor_id: UUID | None,
+    client_id: str,
+    *,
+    without_pkce: bool | None,
+    id_token_alg: str | None,
+) -> None:
+    """Change only what concerns safety; what is absent stays. Raises `MalformedClient`, `KeptInSettings`."""
+    form = form_of(await _kept_by_hand(session, client_id))
+    if without_pkce is not None:
+        form = replace(form, without_pkce=without_pkce)
+    if id_token_alg is not None:
+        form = replace(form, id_token_alg=id_token_alg)
+    await change_client(session, actor_id, client_id, form)
+
+
+def form_of(client: OAuthClient) -> ClientForm:
+    """An application as it is described now."""
+    return ClientForm(
+        name=client.name,
+        redirect_uris=tuple(client.redirect_uris),
+        post_logout_redirect_uris=tuple(client.post_logout_redirect_uris),
+        backchannel_logout_uri=client.backchannel_logout_uri,
+        grant_types=tuple(client.grant_types),
+        scopes=tuple(client.scopes),
+        third_party=client.third_party,
+        audiences=None if client.audiences is None else tuple(client.audiences),
+        without_pkce=client.without_pkce,
+        id_token_alg=client.id_token_alg,
+    )
 
 
 async def rotate_client_secret(session: Session, actor_id: UUID | None, client_id: str) -> CreatedClient:
@@ -164,7 +199,14 @@ async def switch_client(session: Session, actor_id: UUID | None, client_id: str,
         )
 
 
-def _row_of(form: ClientForm) -> dict[str, Any]:
+def _row_of(form: ClientForm, *, confidential: bool) -> dict[str, Any]:
+    if not confidential and "client_credentials" in form.grant_types:
+        raise MalformedClient(_("Without a secret an application cannot act in its own name."))
+    if not confidential and form.without_pkce:
+        # Whoever catches the code of such a client could redeem it.
+        raise MalformedClient(_("Only an application that keeps a secret may do without PKCE."))
+    if form.id_token_alg not in ALGORITHMS:
+        raise MalformedClient(_("There is no such algorithm."))
     if set(form.grant_types) - set(GRANTS) or not form.grant_types:
         raise MalformedClient(_("Choose at least one thing that the application does."))
     if set(form.scopes) - set(SCOPES):
@@ -182,6 +224,8 @@ def _row_of(form: ClientForm) -> dict[str, Any]:
         "third_party": form.third_party,
         # What is no service of ours opens nothing, whatever stands here: see commands.oauth.resources.
         "audiences": None if form.audiences is None else list(form.audiences),
+        "without_pkce": form.without_pkce,
+        "id_token_alg": form.id_token_alg,
         "updated_at": datetime.now(UTC),
     }
 
@@ -228,6 +272,8 @@ def _row(client_id: str, definition: ClientDefinition, settings: AuthSettings) -
         "scopes": list(definition.scopes),
         "third_party": definition.third_party,
         "audiences": None if definition.audiences is None else list(definition.audiences),
+        "without_pkce": False,
+        "id_token_alg": definition.id_token_alg,
         "updated_at": datetime.now(UTC),
         "origin": "settings",
         "disabled": False,

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from joserfc import jwt
 from sqlalchemy import delete, select
 
-from auth_service.domain.keys import ID_TOKENS, KeyRing
+from auth_service.domain.keys import KeyRing
 from auth_service.domain.tokens import logout_claims
 from auth_service.models import LogoutNotice, OAuthClient
 from service_kit.database import Session
@@ -44,7 +44,7 @@ async def deliver_notices(session: Session, ring: KeyRing, issuer: str, post: Po
     told = 0
     for notice, client in due.all():
         address = client.backchannel_logout_uri
-        if address is None or await post(address, _logout_token(ring, issuer, notice)):
+        if address is None or await post(address, _logout_token(ring, issuer, notice, client)):
             await session.delete(notice)
             told += 1
         else:
@@ -55,7 +55,7 @@ async def deliver_notices(session: Session, ring: KeyRing, issuer: str, post: Po
     return told
 
 
-def _logout_token(ring: KeyRing, issuer: str, notice: LogoutNotice) -> str:
+def _logout_token(ring: KeyRing, issuer: str, notice: LogoutNotice, client: OAuthClient) -> str:
     claims = logout_claims(
         issuer=issuer,
         client_id=notice.client_id,
@@ -63,5 +63,6 @@ def _logout_token(ring: KeyRing, issuer: str, notice: LogoutNotice) -> str:
         account_id=notice.account_id,
         jti=str(notice.id),
     )
-    header = {"alg": ID_TOKENS, "typ": "logout+jwt"}
-    return jwt.encode(header, claims, ring.signing(ID_TOKENS, datetime.now(UTC)), [ID_TOKENS])
+    algorithm = client.id_token_alg
+    header = {"alg": algorithm, "typ": "logout+jwt"}
+    return jwt.encode(header, claims, ring.signing(algorithm, datetime.now(UTC)), [algorithm])

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from auth_service.domain.keys import ID_TOKENS
 from service_kit.errors import Conflict, Forbidden, Invalid, NotFound
 from service_kit.text import message as _
 
@@ -63,6 +64,12 @@ class ClientForm:
     third_party: bool = False
     audiences: tuple[str, ...] | None = None
     """Services it may call; absent: all for a part of the exchange, none for others."""
+
+    without_pkce: bool = False
+    """Its library cannot do PKCE; it keeps a secret and sends a nonce instead."""
+
+    id_token_alg: str = ID_TOKENS
+    """By which algorithm its ID and logout tokens are signed."""
 
 
 def clean_client_id(value: str) -> str:

@@ -11,7 +11,7 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
-from auth_service.domain.keys import ACCESS_TOKENS, ID_TOKENS
+from auth_service.domain.keys import ACCESS_TOKENS, ALGORITHMS
 from service_kit.roles import Role
 
 TOKEN_TYPE = "at+jwt"  # noqa: S105  a media type
@@ -149,7 +149,7 @@ def read_id_token_hint(token: str, keys: KeySet, *, issuer: str) -> dict[str, An
     if len(token) > TOKEN_LENGTH_MAX:
         return None
     try:
-        decoded = jwt.decode(token, keys, algorithms=[ID_TOKENS])
+        decoded = jwt.decode(token, keys, algorithms=list(ALGORITHMS))
     except (JoseError, ValueError, TypeError):
         return None
     claims = decoded.claims

@@ -9,11 +9,13 @@ from auth_service.commands.clients import (
     CreatedClient,
     change_client,
     create_client,
+    form_of,
     rotate_client_secret,
     switch_client,
 )
 from auth_service.commands.oauth import KnownClients, OAuthCall, Provider, try_client
 from auth_service.domain.clients import GRANTS, SCOPES, ClientForm, lines_of
+from auth_service.domain.keys import ID_TOKENS
 from auth_service.models import OAuthClient
 from auth_service.pages.sign_on import KeysDep, OwnSettings, SignedIn, is_recent, sign_in_again
 from auth_service.queries.clients import client as read_client
@@ -46,8 +48,10 @@ async def described(
     grant_types: Choices = [],  # noqa: B006  FastAPI copies it
     scopes: Choices = [],  # noqa: B006  as above
     audiences: Choices = [],  # noqa: B006  as above
+    id_token_alg: Field = ID_TOKENS,
     *,
     third_party: Annotated[bool, Form()] = False,
+    without_pkce: Annotated[bool, Form()] = False,
 ) -> ClientForm:
     """What was typed into the form of an application."""
     return ClientForm(
@@ -59,6 +63,8 @@ async def described(
         scopes=tuple(scopes),
         third_party=third_party,
         audiences=tuple(audiences),
+        without_pkce=without_pkce,
+        id_token_alg=id_token_alg,
     )
 
 
@@ -108,7 +114,7 @@ async def save_new_client(
 async def client(request: Request, session: Reading, admin: Admin, client_id: str) -> Response:
     del admin
     found = await read_client(session, client_id)
-    return _page(request, found, await people_at(session, client_id), _form_of(found))
+    return _page(request, found, await people_at(session, client_id), form_of(found))
 
 
 @router.post("/clients/{client_id}")
@@ -165,7 +171,7 @@ async def test(
     call = OAuthCall(method="GET", uri=f"{settings.issuer}/authorize")
     async with database.transaction() as session:
         trial = await try_client(session, Provider(settings, ring), call, client_id, person)
-    return _page(request, found, people, _form_of(found), trial=trial)
+    return _page(request, found, people, form_of(found), trial=trial)
 
 
 def _forget(request: Request) -> None:
@@ -182,19 +188,6 @@ def _kind(client: OAuthClient) -> str:
     if client.jwks is not None:
         return _("proves itself with a key")
     return _("has a secret") if client.secret_digest is not None else _("public")
-
-
-def _form_of(client: OAuthClient) -> ClientForm:
-    return ClientForm(
-        name=client.name,
-        redirect_uris=tuple(client.redirect_uris),
-        post_logout_redirect_uris=tuple(client.post_logout_redirect_uris),
-        backchannel_logout_uri=client.backchannel_logout_uri,
-        grant_types=tuple(client.grant_types),
-        scopes=tuple(client.scopes),
-        third_party=client.third_party,
-        audiences=None if client.audiences is None else tuple(client.audiences),
-    )
 
 
 def _services(request: Request) -> dict[str, str]:

@@ -30,7 +30,9 @@ LEEWAY_S = 10
 REFETCH_AT_MOST_EVERY_S = 60
 KEYS_OLD_AFTER_S = 600
 ACCESS_TOKEN_ALGORITHMS = ("ES256",)
-ID_TOKEN_ALGORITHMS = ("RS256",)
+ID_TOKEN_ALGORITHMS = ("ES256", "RS256")
+"""Whichever the provider was told for this client; the type in the header keeps the kinds apart."""
+
 LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
 TOKEN_LENGTH_MAX = 8192
 
@@ -161,9 +163,7 @@ class Verifier:
 
     async def logout_token(self, token: str) -> dict[str, Any]:
         """Read whose session the issuer has ended (OpenID Connect Back-Channel Logout)."""
-        claims = await self._claims(
-            token, "logout+jwt", (*ID_TOKEN_ALGORITHMS, *ACCESS_TOKEN_ALGORITHMS), self._client_id
-        )
+        claims = await self._claims(token, "logout+jwt", ID_TOKEN_ALGORITHMS, self._client_id)
         events = claims.get("events")
         if not isinstance(events, dict) or LOGOUT_EVENT not in events:
             raise _invalid("events")

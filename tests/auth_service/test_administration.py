@@ -1,11 +1,13 @@
 """What administrators see and do beside accounts: applications, signing keys, how people sign in."""
 
+import base64
+import json
 import re
 
 import httpx2
 import pytest
 
-from tests.auth_service.exchange import Auth, Browser, Login
+from tests.auth_service.exchange import CALLBACK, Asked, Auth, Browser, Login, challenge_of
 from tests.auth_service.test_console import console
 
 FORM = {
@@ -27,6 +29,11 @@ async def added(auth: Auth, client_id: str, **changed: object) -> tuple[Browser,
     found = re.search(r'id="secret">([\w-]{43})<', page.text)
     assert found is not None
     return browser, found[1]
+
+
+def header_of(token: str) -> dict[str, str]:
+    found: dict[str, str] = json.loads(base64.urlsafe_b64decode(token.split(".", maxsplit=1)[0] + "=="))
+    return found
 
 
 async def works(auth: Auth, client_id: str, secret: str) -> bool:
@@ -169,6 +176,90 @@ class TestApplications:
             assert (await browser.http.get(path)).status_code == 404
 
 
+class TestWithoutPkce:
+    async def allowed(self, auth: Auth, client_id: str) -> tuple[Browser, httpx2.BasicAuth]:
+        browser, secret = await added(auth, client_id, without_pkce="true")
+        return browser, httpx2.BasicAuth(client_id, secret)
+
+    async def test_it_works(self, auth: Auth) -> None:
+        """An application that an administrator allows it signs people in with a nonce instead."""
+        browser, client = await self.allowed(auth, "old-library")
+        asked = await browser.ask(
+            client_id="old-library", redirect_uri=BACK, code_challenge=None, code_challenge_method=None
+        )
+        answer = Asked(asked.headers["Location"], "")
+        tokens = await auth.redeem(answer, client, redirect_uri=BACK)
+        assert tokens.status_code == 200, tokens.text
+        assert (await auth.claims(tokens.json()["id_token"]))["nonce"] == "a-nonce"
+        assert "does without PKCE" in (await browser.http.get("/clients/old-library")).text
+        entries = await browser.http.get("/audit?act=client_created")
+        assert "without_pkce" in entries.text
+
+    @pytest.mark.parametrize(
+        "changed",
+        [
+            pytest.param({"nonce": None}, id="no nonce"),
+            pytest.param({"scope": "profile"}, id="no ID token"),
+            pytest.param({"code_challenge_method": "S256"}, id="half of it"),
+            pytest.param({"client_id": "tracker", "redirect_uri": CALLBACK}, id="another client"),
+        ],
+    )
+    async def test_refused(self, auth: Auth, changed: dict[str, str | None]) -> None:
+        """Without a nonce that the client can compare, and for anybody else, there is no code."""
+        if not await auth.value("select count(*) from oauth_clients where client_id = 'strict-library'"):
+            await self.allowed(auth, "strict-library")
+        browser = await auth.signed_in()
+        usual = {"client_id": "strict-library", "redirect_uri": BACK, "code_challenge_method": None}
+        asked = await browser.ask(**{"code_challenge": None} | usual | changed)
+        assert Asked(asked.headers["Location"], "").answer["error"] == "invalid_request"
+
+    async def test_nothing_is_left_out(self, auth: Auth) -> None:
+        """The address has to be repeated; a verifier that nobody announced is refused; a challenge counts."""
+        browser, client = await self.allowed(auth, "careful-library")
+
+        async def asked(**further: str | None) -> Asked:
+            usual: dict[str, str | None] = {"code_challenge": None, "code_challenge_method": None}
+            answer = await browser.ask(
+                **{"client_id": "careful-library", "redirect_uri": BACK} | usual | further
+            )
+            return Asked(answer.headers["Location"], "")
+
+        assert (await auth.redeem(await asked(), client, redirect_uri="")).status_code == 400
+        verified = await auth.redeem(await asked(), client, redirect_uri=BACK, code_verifier="v" * 43)
+        assert verified.status_code == 400
+        challenged = await asked(code_challenge=challenge_of("v" * 43), code_challenge_method="S256")
+        assert (await auth.redeem(challenged, client, redirect_uri=BACK)).status_code == 400
+
+    async def test_not_without_a_secret(self, auth: Auth) -> None:
+        """Whoever catches the code of a public client could redeem it."""
+        browser = await auth.signed_in()
+        form = FORM | {"client_id": "open", "confidential": "", "without_pkce": "true"}
+        page = await browser.http.post("/clients/new", data=form | {"grant_types": ["authorization_code"]})
+        assert page.status_code == 422
+        assert "keeps a secret" in page.text
+
+
+class TestAlgorithms:
+    async def test_chosen(self, auth: Auth) -> None:
+        """ID tokens of a client are signed by the algorithm an administrator chose; hints in it are read."""
+        browser, secret = await added(auth, "es256", id_token_alg="ES256")
+        asked = await browser.authorize(client_id="es256", redirect_uri=BACK)
+        answer = await auth.redeem(asked, httpx2.BasicAuth("es256", secret), redirect_uri=BACK)
+        token = answer.json()["id_token"]
+        assert header_of(token)["alg"] == "ES256"
+        again = await browser.authorize(client_id="es256", redirect_uri=BACK, id_token_hint=token)
+        assert "code" in again.answer
+        # An access token has the same algorithm and is still no hint.
+        access = answer.json()["access_token"]
+        refused = await browser.authorize(client_id="es256", redirect_uri=BACK, id_token_hint=access)
+        assert refused.answer["error"] == "invalid_request"
+
+    async def test_unknown(self, auth: Auth) -> None:
+        browser = await auth.signed_in()
+        form = FORM | {"client_id": "es999", "id_token_alg": "none"}
+        assert (await browser.http.post("/clients/new", data=form)).status_code == 422
+
+
 class TestKeys:
     async def test_rotation(self, own_auth: Auth) -> None:
         """The page shows which keys sign and lets the next ones take over; tokens go on to hold."""
@@ -213,6 +304,20 @@ class TestCommandLine:
         assert re.fullmatch(r"[\w-]{43}\n", made.stdout)
         again = await console(auth, "create-client", "by-hand", "--redirect-uri", BACK)
         assert (again.returncode, again.stderr.strip()) == (1, "Another application has this id.")
+
+    async def test_change_client(self, auth: Auth) -> None:
+        """PKCE is lifted and asked for again at the command line, and the audit log tells of both."""
+        await added(auth, "by-command")
+        for option, expected in (("--without-pkce", True), ("--with-pkce", False)):
+            changed = await console(auth, "change-client", "by-command", option, "--id-token-alg", "ES256")
+            assert changed.returncode == 0, changed.stderr
+            row = "select without_pkce from oauth_clients where client_id = 'by-command'"
+            assert await auth.value(row) is expected
+        told = "select count(*) from audit_log where act = 'client_changed' and client_id = 'by-command'"
+        assert await auth.value(told) == 2
+        kept = await console(auth, "change-client", "tracker", "--without-pkce")
+        assert kept.returncode != 0
+        assert "AUTH_CLIENTS" in kept.stderr
 
     async def test_audit(self, auth: Auth) -> None:
         """Each line is an object, the latest first."""

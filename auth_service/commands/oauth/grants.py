@@ -69,7 +69,7 @@ class AuthorizationCodeGrant(grants.AuthorizationCodeGrant):
                 redirect_uri=data["redirect_uri"],
                 scope=request.scope,
                 nonce=data.get("nonce"),
-                code_challenge=data["code_challenge"],
+                code_challenge=data.get("code_challenge"),
                 resources=self.server.call.resources or None,
                 expires_at=self.server.now + timedelta(seconds=self.server.settings.authorization_code_s),
             )
@@ -93,7 +93,9 @@ class AuthorizationCodeGrant(grants.AuthorizationCodeGrant):
         if row.expires_at <= self.server.now:
             return None
         self.server.access_tokens.granted = row.resources
-        return IssuedCode(row, redirect_uri_expected="redirect_uri" in self.request.form)
+        # Without PKCE the address has to be repeated, as RFC 6749 wants it.
+        repeated = "redirect_uri" in self.request.form or row.code_challenge is None
+        return IssuedCode(row, redirect_uri_expected=repeated)
 
     def _answer_replay(self, row: AuthorizationCode) -> None:
         """Somebody has a copy of the code: what the first one got is withdrawn (RFC 9700, 4.5)."""
@@ -126,12 +128,27 @@ class S256Required(CodeChallenge):
         del redirect_uri
         data = grant.request.payload.data
         if "code_challenge" not in data:
-            raise InvalidRequestError("Missing 'code_challenge'")
+            _let_nonce_do(grant.request)
+            return
         # A missing method means 'plain' (RFC 7636, 4.3).
         if data.get("code_challenge_method") != "S256":
             raise InvalidRequestError("The 'code_challenge_method' has to be S256")
         if not S256_CHALLENGE.fullmatch(data["code_challenge"]):
             raise InvalidRequestError("Invalid 'code_challenge'")
+
+
+def _let_nonce_do(request: ProviderRequest) -> None:
+    """Let a client through that an administrator allows to do without PKCE.
+
+    It has a secret, and the nonce in its ID token tells it that the code was not put in by somebody else
+    (RFC 9700, 2.1.1).
+    """
+    client: ProviderClient = request.client
+    data = request.payload.data
+    if not client.row.without_pkce or "code_challenge_method" in data:
+        raise InvalidRequestError("Missing 'code_challenge'")
+    if "nonce" not in data or "openid" not in (request.scope or "").split():
+        raise InvalidRequestError("Without 'code_challenge' a 'nonce' and the scope openid are needed")
 
 
 class HeldRefreshToken:

@@ -10,7 +10,6 @@ from joserfc.jwk import KeySet
 from auth_service.commands.oauth.client import ProviderClient
 from auth_service.commands.oauth.requests import ProviderRequest
 from auth_service.commands.oauth.server import Provider
-from auth_service.domain.keys import ID_TOKENS
 from auth_service.domain.tokens import Subject, profile_claims
 
 ID_TOKEN_LIFE_S = 300
@@ -22,12 +21,10 @@ class IdTokens:
     provider: Provider
 
     def resolve_client_private_key(self, client: ProviderClient) -> KeySet:
-        del client
-        return self.provider.ring.signing(ID_TOKENS, datetime.now(UTC))
+        return self.provider.ring.signing(client.row.id_token_alg, datetime.now(UTC))
 
     def get_client_algorithm(self, client: ProviderClient) -> str:
-        del client
-        return ID_TOKENS
+        return client.row.id_token_alg
 
     def get_client_claims(self, client: ProviderClient) -> dict[str, Any]:
         now = int(datetime.now(UTC).timestamp())
