@@ -3,14 +3,20 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING, TypeAlias
 
 from schema_registry.domain.avro_documents import AvroDocument, reading_refusals
 from schema_registry.domain.comparison import differences
 from schema_registry.domain.documents import Document
-from schema_registry.domain.protobuf_comparison import protobuf_differences
-from schema_registry.domain.protobuf_documents import ProtobufDocument
 
-AnyDocument = Document | AvroDocument | ProtobufDocument
+if TYPE_CHECKING:
+    from schema_registry.domain.protobuf_documents import ProtobufDocument
+
+AnyDocument: TypeAlias = "Document | AvroDocument | ProtobufDocument"
+
+TYPE_CHANGED = (
+    '{errorType:"SCHEMA_TYPE_CHANGED", description:"The new schema is of another type than the old one"}'
+)
 
 
 class Level(StrEnum):
@@ -105,12 +111,13 @@ def _reasons(
         ]
     if isinstance(original, AvroDocument) and isinstance(update, AvroDocument):
         return reading_refusals(reader=update, writer=original, names=(update_name, original_name))
-    if isinstance(original, ProtobufDocument) and isinstance(update, ProtobufDocument):
-        return [
-            d.message(update_name, original_name)
-            for d in protobuf_differences(original, update)
-            if not d.compatible
-        ]
+    if isinstance(original, Document | AvroDocument) or isinstance(update, Document | AvroDocument):
+        return [TYPE_CHANGED]
+    # A registry that is asked about other types only starts without what Protobuf needs.
+    from schema_registry.domain.protobuf_comparison import protobuf_differences  # noqa: PLC0415
+
     return [
-        '{errorType:"SCHEMA_TYPE_CHANGED", description:"The new schema is of another type than the old one"}'
+        d.message(update_name, original_name)
+        for d in protobuf_differences(original, update)
+        if not d.compatible
     ]
