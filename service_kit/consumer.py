@@ -10,6 +10,9 @@ from dataclasses import dataclass
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.coordinator.assignors.abstract import AbstractPartitionAssignor
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberMetadata
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, RebalanceInProgressError
 
 from service_kit import telemetry
@@ -93,8 +96,18 @@ class BatchConsumer:
 
     async def run(self) -> None:
         broker = Cluster(self._settings)
+        try:
+            await broker.start()
+            # Also here: the broker may have been set up anew since the process declared its topics.
+            await broker.declare(self._router.topics)
+            await self._consume(broker)
+        finally:
+            await broker.stop()
+
+    async def _consume(self, broker: Cluster) -> None:
+        topics = sorted(self._router.topics)
         consumer = AIOKafkaConsumer(
-            *sorted(self._router.topics),
+            *topics,
             bootstrap_servers=self._settings.kafka_servers,
             group_id=self._settings.name,
             group_instance_id=self._instance,
@@ -106,15 +119,13 @@ class BatchConsumer:
             max_poll_interval_ms=300_000,
             fetch_max_wait_ms=250,
             metadata_max_age_ms=10_000,
+            partition_assignment_strategy=(_sharing_out(await broker.layout(topics)),),
         )
         try:
-            await broker.start()
-            # Also here: the broker may have been set up anew since the process declared its topics.
-            await broker.declare(self._router.topics)
             await consumer.start()
             watch = _ClusterWatch(broker, await broker.id())
             self._consumer = consumer
-            log.info("consumer_started", topics=sorted(self._router.topics))
+            log.info("consumer_started", topics=topics)
             while True:
                 await asyncio.sleep(self._settings.consumer_linger_s)
                 batches = await _next_batches(consumer, self._batch)
@@ -128,12 +139,12 @@ class BatchConsumer:
                     self.progress_at = time.time()
                 await self._commit(consumer, at_once=not batches)
         except TooManyDeadLetters as error:
+            # It stays in the group: what stopped it would stop the next one that is given its partitions.
             self.stopped_because = str(error)
             log.critical("consumer_stopped", reason=str(error))
             await asyncio.Event().wait()
         finally:
             self._consumer = None
-            await broker.stop()
             await consumer.stop()
 
     async def _handle(self, batches: Sequence[_Batch]) -> None:
@@ -199,6 +210,24 @@ class BatchConsumer:
         except (CommitFailedError, RebalanceInProgressError, IllegalStateError) as error:
             # The partitions went to another process, which reads these events again and finds them handled.
             log.info("offsets_not_committed", error=type(error).__name__)
+
+
+def _sharing_out(layout: bytes) -> type[AbstractPartitionAssignor]:
+    """Round robin, of which every member of the group says what cluster and what partitions it goes by.
+
+    A member with a name of its own that comes back is given what it had, and the group is not asked anew, as
+    long as it says the same as before. Without the layout in it that would hold too for what was shared out
+    by a member that knew only some of the partitions, or none in a broker that had been set up anew: nobody
+    would read the others, and nobody would notice.
+    """
+
+    class SharingOut(RoundRobinPartitionAssignor):  # type: ignore[misc]  # aiokafka ships no types for it
+        @classmethod
+        def metadata(cls, topics: Iterable[str]) -> ConsumerProtocolMemberMetadata:
+            # Sorted, as a set has another order in each process.
+            return ConsumerProtocolMemberMetadata(cls.version, sorted(topics), layout)
+
+    return SharingOut
 
 
 async def _next_batches(consumer: AIOKafkaConsumer, size: int) -> list[_Batch]:

@@ -44,18 +44,21 @@ class Link:
     brief: str
 
 
+EMPLOYEES = frozenset(Role) - {Role.CLIENT}
+
 PLACES = (
     Place(_("Start"), "auth", "/", "home"),
-    Place(_("My tasks"), "tracker", "/", "tasks", brief=_("Mine")),
+    Place(_("My tasks"), "tracker", "/", "tasks", EMPLOYEES, brief=_("Mine")),
     Place(
         _("All tasks"),
         "tracker",
         "/all",
         "board",
+        EMPLOYEES,
         also=("/distributions", "/load", "/imports"),
         brief=_("All"),
     ),
-    Place(_("Money"), "billing", "/", "money"),
+    Place(_("Money"), "billing", "/", "money", EMPLOYEES),
     Place(
         _("Books"),
         "billing",
@@ -73,7 +76,7 @@ PLACES = (
         frozenset({Role.ADMIN}),
         also=("/applications", "/audit", "/clients", "/keys", "/sign-ins"),
     ),
-    Place(_("Events"), "registry", "/", "events", entrance="/login"),
+    Place(_("Events"), "registry", "/", "events", EMPLOYEES, entrance="/login"),
     Place(
         _("Dead letters"),
         "billing",

@@ -289,9 +289,9 @@ def _moment_markup(value: datetime, zone: ZoneInfo, style: str, locale: str) -> 
     return Markup('<time datetime="{}">{}</time>').format(value.isoformat(timespec="seconds"), text)
 
 
-def _remembered(macro: Callable[..., Markup]) -> Callable[..., Markup]:
-    """A macro that is asked for the same small things all the time; its parameters say all that it shows."""
-    return lru_cache(maxsize=8192)(macro)
+def _remembered(macro: Callable[..., Markup], at_most: int = 8192) -> Callable[..., Markup]:
+    """A macro that is asked for the same things all the time; its parameters say all that it shows."""
+    return lru_cache(maxsize=at_most)(macro)
 
 
 def _waiting_toasts(request: Request) -> list[dict[str, str]]:

@@ -65,8 +65,8 @@ CARDS = (
     ),
     Card(
         "billing",
-        "/days",
-        _("Days"),
+        "/today",
+        _("Books"),
         _("What the company earned today and on each day before."),
         "days",
         COUNTING,

@@ -136,7 +136,7 @@ class TestPages:
         for role, sees in (
             ("worker", "/billing/"),
             ("manager", "/tracker/all"),
-            ("accountant", "/billing/days"),
+            ("accountant", "/billing/today"),
         ):
             browser = await auth.signed_in(await auth.person(role=role))
             home = await browser.http.get("/")

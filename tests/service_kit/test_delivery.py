@@ -16,7 +16,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from sqlalchemy import insert, text
 
 from local_stack.engines.kafka import Kafka
@@ -524,6 +524,44 @@ async def test_a_consumer_that_outlives_its_broker_ends_and_begins_anew(
         in_order[task].append(int(what))
     assert in_order == {task: list(range(1, 10)) for task in tasks}
     assert "BrokerReplaced" in (tmp_path / "consumer.log").read_text()
+
+
+@pytest.mark.slow
+async def test_a_consumer_that_comes_back_is_given_partitions_that_are_new(
+    make_service: Callable[..., Service], tmp_path: Path
+) -> None:
+    """The group knows it by name and would give it what it had, though there is more to read now."""
+    with engines.kafka(tmp_path / "broker") as broker:
+        service = make_service("tests.support.sample", kafka_servers=broker.address, topic_partitions=1)
+        await declare_topics(service.settings, [TOPIC, "sample.dead-letters"])
+        process = consuming_program(service, tmp_path / "consumer.log")
+        try:
+            async with in_background(relay(service).run()):
+                await say(service, uuid4(), 1)
+
+                async def acted() -> bool:
+                    return len(await effects(service)) == 1
+
+                await eventually(acted)
+            process.kill()
+            process.wait()
+            admin = AIOKafkaAdminClient(bootstrap_servers=broker.address)
+            await admin.start()
+            await admin.create_partitions({TOPIC: NewPartitions(8)})
+            await admin.close()
+            process = consuming_program(service, tmp_path / "next.log")
+            tasks = {uuid4() for _ in range(40)}
+            async with in_background(relay(service).run()):
+                for task in tasks:
+                    await say(service, task, 1)
+
+                async def all_acted() -> bool:
+                    return {task for task, _ in await effects(service)} >= tasks
+
+                await eventually(all_acted)
+        finally:
+            process.kill()
+            process.wait()
 
 
 def consuming_program(service: Service, log: Path) -> subprocess.Popen[bytes]:

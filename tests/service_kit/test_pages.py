@@ -208,6 +208,7 @@ class TestNavigation:
                     "Dead letters",
                 ],
             ),
+            (Role.CLIENT, ["Start"]),
         ],
     )
     def test_each_role_sees_its_places(self, role: Role, labels: list[str]) -> None:

@@ -48,10 +48,10 @@ PAGE = PageRequest(limit=50)
 async def test_no_list_reads_all_tasks(tracker: Service, many: UUID) -> None:
     mine = CurrentUser(guid=many, role=Role.WORKER)
     reads: dict[str, Callable[..., object]] = {
-        "my tasks": lambda session: queries.tasks(
+        "my tasks": lambda session: queries.lines(
             session, PAGE, TaskFilter(status=Status.OPEN, assignee_id=mine.guid)
         ),
-        "all tasks": lambda session: queries.tasks(session, PAGE, TaskFilter()),
+        "all tasks": lambda session: queries.lines(session, PAGE, TaskFilter()),
         "open tasks": lambda session: queries.tasks(session, PAGE, TaskFilter(status=Status.OPEN)),
         "by a rare word": lambda session: queries.tasks(session, PAGE, TaskFilter(search="29999")),
         "by a key": lambda session: queries.tasks(session, PAGE, TaskFilter(search="key-29")),

@@ -57,7 +57,7 @@ async def all_tasks(
 ) -> Response:
     wanted = _wanted(filters, actor, settings.zone)
     context = {
-        "tasks": await queries.tasks(session, page, wanted),
+        "tasks": await queries.lines(session, page, wanted),
         "filters": filters,
         "filter_query": _query(filters),
         "may_distribute": actor.is_any(*RUNNERS),
@@ -66,7 +66,7 @@ async def all_tasks(
         return render(request, "tracker/all_tasks.html", context, "task_rows")
     context |= {
         "run": await queries.running_distribution(session) if context["may_distribute"] else None,
-        "workers": await queries.workers(session, besides=wanted.assignee_id),
+        "workers": tuple(await queries.workers(session, besides=wanted.assignee_id)),
         "saved": await queries.saved_filters(session, actor),
     }
     return render(request, "tracker/all_tasks.html", context)

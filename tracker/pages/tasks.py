@@ -152,7 +152,7 @@ async def complete_task(
 async def _my_tasks(session: Reading, actor: CurrentUser, page: PageRequest) -> dict[str, Any]:
     mine = TaskFilter(status=Status.OPEN, assignee_id=actor.guid)
     return {
-        "open": await queries.tasks(session, page, mine),
+        "open": await queries.lines(session, page, mine),
         "completed": None,
         **await _done_today(session, actor),
     }

@@ -12,11 +12,13 @@ from tracker.queries.distributions import (
 )
 from tracker.queries.lists import saved_filters, task_import
 from tracker.queries.tasks import (
+    TaskLine,
     done,
     done_today,
     eligible_count,
     every_task,
     history,
+    lines,
     open_with_key,
     task,
     tasks,
@@ -26,6 +28,7 @@ from tracker.queries.tasks import (
 __all__ = [
     "Plan",
     "Share",
+    "TaskLine",
     "distribution",
     "distributions",
     "done",
@@ -33,6 +36,7 @@ __all__ = [
     "eligible_count",
     "every_task",
     "history",
+    "lines",
     "load",
     "open_with_key",
     "plan",

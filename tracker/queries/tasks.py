@@ -1,8 +1,8 @@
 """Reading tasks and their history."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime, time
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from sqlalchemy import Select, func, select, tuple_
@@ -19,6 +19,28 @@ WORKERS_SHOWN_MAX = 200
 SAME_KEY_SHOWN_MAX = 5
 EXPORT_CHUNK = 2000
 
+S = TypeVar("S")
+
+
+class TaskLine(NamedTuple):
+    """What a list shows of a task."""
+
+    id: UUID
+    title: str
+    jira_id: str | None
+    status: str
+    assignee_id: UUID
+    cycle: int
+    version: int
+    created_at: datetime
+    assigned_at: datetime
+    completed_at: datetime | None
+    fee_cents: int | None
+    reward_cents: int | None
+
+
+LINE = tuple(Task.__table__.c[name] for name in TaskLine._fields)
+
 
 async def task(session: ReadSession, task_id: UUID) -> Task:
     """Read one task. Raises `TaskNotFound`."""
@@ -29,19 +51,33 @@ async def task(session: ReadSession, task_id: UUID) -> Task:
 
 
 async def tasks(session: ReadSession, page: PageRequest, wanted: TaskFilter | None = None) -> Page[Task]:
-    """List tasks, newest first."""
-    statement = _wanted(wanted or TaskFilter())
+    """List tasks with all they say, newest first."""
+    rows = await session.scalars(_part(select(Task), page, wanted))
+    return page.page(rows.all(), lambda row: (row.id,))
+
+
+async def lines(session: ReadSession, page: PageRequest, wanted: TaskFilter | None = None) -> Page[TaskLine]:
+    """List what lists show of tasks, newest first."""
+    rows = _lines(await session.execute(_part(select(*LINE), page, wanted)))
+    return page.page(rows, lambda row: (row.id,))
+
+
+def _part(statement: Select[S], page: PageRequest, wanted: TaskFilter | None) -> Select[S]:
+    statement = _narrowed(statement, wanted or TaskFilter())
     if (after := page.after(UUID)) is not None:
         statement = statement.where(Task.id < after[0])
-    rows = await session.scalars(statement.order_by(Task.id.desc()).limit(page.limit + 1))
-    return page.page(rows.all(), lambda row: (row.id,))
+    return statement.order_by(Task.id.desc()).limit(page.limit + 1)
+
+
+def _lines(rows: Iterable[Any]) -> list[TaskLine]:
+    return [TaskLine._make(row) for row in rows]
 
 
 async def every_task(session: ReadSession, wanted: TaskFilter) -> AsyncIterator[Sequence[Task]]:
     """All tasks that a filter shows, newest first, chunk by chunk."""
     last: UUID | None = None
     while True:
-        statement = _wanted(wanted).order_by(Task.id.desc()).limit(EXPORT_CHUNK)
+        statement = _narrowed(select(Task), wanted).order_by(Task.id.desc()).limit(EXPORT_CHUNK)
         if last is not None:
             statement = statement.where(Task.id < last)
         chunk = (await session.scalars(statement)).all()
@@ -53,8 +89,7 @@ async def every_task(session: ReadSession, wanted: TaskFilter) -> AsyncIterator[
             return
 
 
-def _wanted(wanted: TaskFilter) -> Select[Task]:
-    statement = select(Task)
+def _narrowed(statement: Select[S], wanted: TaskFilter) -> Select[S]:
     if wanted.status is not None:
         statement = statement.where(Task.status == wanted.status)
     if wanted.assignee_id is not None:
@@ -92,28 +127,28 @@ async def open_with_key(session: ReadSession, jira_id: str | None) -> Sequence[T
     return rows.all()
 
 
-async def done(session: ReadSession, assignee_id: UUID, page: PageRequest) -> Page[Task]:
+async def done(session: ReadSession, assignee_id: UUID, page: PageRequest) -> Page[TaskLine]:
     """What somebody has ever completed, the latest first."""
-    statement = select(Task).where(Task.assignee_id == assignee_id, Task.status == Status.DONE)
+    statement = select(*LINE).where(Task.assignee_id == assignee_id, Task.status == Status.DONE)
     if (after := page.after(datetime, UUID)) is not None:
         statement = statement.where(tuple_(Task.completed_at, Task.id) < tuple_(*after))
-    rows = await session.scalars(
+    rows = await session.execute(
         statement.order_by(Task.completed_at.desc(), Task.id.desc()).limit(page.limit + 1)
     )
-    return page.page(rows.all(), lambda row: (row.completed_at, row.id))
+    return page.page(_lines(rows), lambda row: (row.completed_at, row.id))
 
 
-async def done_today(session: ReadSession, assignee_id: UUID) -> Sequence[Task]:
+async def done_today(session: ReadSession, assignee_id: UUID) -> Sequence[TaskLine]:
     """What somebody completed on the present business day, the latest first."""
     zone = settings(session, TrackerSettings).zone
     day_began = datetime.combine(clock(session).today(zone), time.min, zone)
-    rows = await session.scalars(
-        select(Task)
+    rows = await session.execute(
+        select(*LINE)
         .where(Task.assignee_id == assignee_id, Task.status == Status.DONE, Task.completed_at >= day_began)
-        .order_by(Task.completed_at.desc())
+        .order_by(Task.completed_at.desc(), Task.id.desc())
         .limit(DONE_TODAY_SHOWN_MAX)
     )
-    return rows.all()
+    return _lines(rows)
 
 
 async def workers(session: ReadSession, *, besides: UUID | None = None) -> Sequence[UUID]:
