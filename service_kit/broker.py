@@ -48,12 +48,12 @@ class Cluster:
         found = await asyncio.wait_for(self._client.describe_cluster(), ANSWER_S)
         return str(found["cluster_id"])
 
-    async def layout(self, topics: Iterable[str]) -> bytes:
+    async def layout(self, topics: Iterable[str]) -> str:
         """A digest of which cluster this is and how many partitions each of these topics has."""
         assert self._client is not None  # noqa: S101  started before it is asked
         described = await asyncio.wait_for(self._client.describe_topics(sorted(topics)), ANSWER_S)
         parted = sorted((topic["topic"], len(topic["partitions"])) for topic in described)
-        return hashlib.sha256(repr((await self.id(), parted)).encode()).digest()
+        return hashlib.sha256(repr((await self.id(), parted)).encode()).hexdigest()[:16]
 
     async def declare(self, topics: Iterable[str]) -> None:
         """Make the topics that are missing; the broker makes none by itself, a wrong name shall not pass."""

@@ -12,7 +12,6 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.coordinator.assignors.abstract import AbstractPartitionAssignor
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
-from aiokafka.coordinator.protocol import ConsumerProtocolMemberMetadata
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, RebalanceInProgressError
 
 from service_kit import telemetry
@@ -119,7 +118,7 @@ class BatchConsumer:
             max_poll_interval_ms=300_000,
             fetch_max_wait_ms=250,
             metadata_max_age_ms=10_000,
-            partition_assignment_strategy=(_sharing_out(await broker.layout(topics)),),
+            partition_assignment_strategy=_sharing_out(await broker.layout(topics)),
         )
         try:
             await consumer.start()
@@ -212,22 +211,19 @@ class BatchConsumer:
             log.info("offsets_not_committed", error=type(error).__name__)
 
 
-def _sharing_out(layout: bytes) -> type[AbstractPartitionAssignor]:
-    """Round robin, of which every member of the group says what cluster and what partitions it goes by.
+def _sharing_out(layout: str) -> tuple[type[AbstractPartitionAssignor], ...]:
+    """Round robin, under a name that says what cluster and partitions it goes by, and under its plain one.
 
-    A member with a name of its own that comes back is given what it had, and the group is not asked anew, as
-    long as it says the same as before. Without the layout in it that would hold too for what was shared out
-    by a member that knew only some of the partitions, or none in a broker that had been set up anew: nobody
-    would read the others, and nobody would notice.
+    A member with a name of its own that comes back is given what it had, and nobody is asked anew, as long as
+    the group would agree on the same strategy as before. Under the plain name alone that held too for what
+    was shared out by a member that knew only some of the partitions, or none of a broker that had been set up
+    anew: nobody read the others, and nobody noticed. Members with different layouts agree on the plain name.
     """
 
-    class SharingOut(RoundRobinPartitionAssignor):  # type: ignore[misc]  # aiokafka ships no types for it
-        @classmethod
-        def metadata(cls, topics: Iterable[str]) -> ConsumerProtocolMemberMetadata:
-            # Sorted, as a set has another order in each process.
-            return ConsumerProtocolMemberMetadata(cls.version, sorted(topics), layout)
+    class OfThisLayout(RoundRobinPartitionAssignor):  # type: ignore[misc]  # aiokafka ships no types for it
+        name = f"{RoundRobinPartitionAssignor.name}-{layout}"
 
-    return SharingOut
+    return OfThisLayout, RoundRobinPartitionAssignor
 
 
 async def _next_batches(consumer: AIOKafkaConsumer, size: int) -> list[_Batch]:

@@ -39,7 +39,7 @@ async def consume(told: dict[str, Any]) -> None:
     schemas = SchemaClient(settings.registry_url, transport=files_as_registry())
     url = settings.database_url.get_secret_value()
     database = Database(url, context=Context(settings, SystemClock(), schemas))
-    await BatchConsumer(settings, database, schemas, recording()).run()
+    await BatchConsumer(settings, database, schemas, recording(), instance="sample-0").run()
 
 
 if __name__ == "__main__":
