@@ -70,6 +70,15 @@ def bring_jars(folder: Path, progress: Callable[[int, int], None] = lambda _done
     _complete_mark(folder).touch()
 
 
+def bring_jar(jar: Jar, folder: Path) -> Path:
+    """One jar beside Kafka's, checked like them. Raises `Trouble` when it cannot be had."""
+    if not _matches(folder / jar.file_name, jar):
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=folder) as cache:
+            _bring(_maven(Path(cache)), jar, folder)
+    return folder / jar.file_name
+
+
 def class_path(folder: Path) -> str:
     return os.pathsep.join(str(folder / jar.file_name) for jar in locked_jars())
 
