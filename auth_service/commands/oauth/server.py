@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from secrets import token_urlsafe
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from authlib.oauth2 import AuthorizationServer
 from authlib.oauth2.rfc9068 import JWTBearerTokenGenerator
 from joserfc.jwk import KeySet
-from sqlalchemy import update
+from sqlalchemy import Table, bindparam, insert, select, update
 from sqlalchemy.orm import Session as SyncSession
 
 from auth_service.commands.oauth.client import ProviderClient
@@ -28,6 +28,22 @@ CLIENT_LIFE_S = 5.0
 """So long after a change of a client another process may still act on the old one."""
 
 NO_STORE = (("Cache-Control", "no-store"), ("Pragma", "no-cache"))
+
+
+_TOKENS = cast("Table", RefreshToken.__table__)
+_KEPT = [_TOKENS.c[name] for name in ("token_digest", "family_id", "issued_at", "expires_at")]
+_FORMER = (
+    update(_TOKENS)
+    .where(_TOKENS.c.token_digest == bindparam("former"))
+    .values(used_at=bindparam("used_now", type_=_TOKENS.c.used_at.type))
+    .returning(_TOKENS.c.family_id)
+    .cte("former_one")
+)
+ROTATE = insert(_TOKENS).from_select(
+    [column.name for column in _KEPT],
+    select(*(bindparam(f"new_{column.name}", type_=column.type) for column in _KEPT)).select_from(_FORMER),
+)
+"""One token takes the place of another, in one statement."""
 
 
 class KnownClients:
@@ -124,14 +140,17 @@ class ProviderServer(AuthorizationServer):
         family = request.refresh_token.family if request.refresh_token else self._found_family(request, token)
         if secret := token.get("refresh_token"):
             idle_end = self.now + timedelta(seconds=self.settings.session_idle_s)
-            self.session.add(
-                RefreshToken(
-                    token_digest=digest(secret),
-                    family_id=family.id,
-                    issued_at=self.now,
-                    expires_at=min(idle_end, family.expires_at),
-                )
-            )
+            kept = {
+                "token_digest": digest(secret),
+                "family_id": family.id,
+                "issued_at": self.now,
+                "expires_at": min(idle_end, family.expires_at),
+            }
+            if request.refresh_token:
+                former = {"former": request.refresh_token.row.token_digest, "used_now": self.now}
+                self.session.execute(ROTATE, former | {f"new_{name}": value for name, value in kept.items()})
+            else:
+                self.session.add(RefreshToken(**kept))
             # The web app's own session lasts as long as it can be renewed.
             token["refresh_expires_in"] = int((family.expires_at - self.now).total_seconds())
             self._note_use(family)
