@@ -63,14 +63,14 @@ PAY_OUT = text(
 )
 
 
-async def close_due_days(session: Session, *, unread: int = 0) -> list[date]:
+async def close_due_days(session: Session, *, unread: int = 0, until: date | None = None) -> list[date]:
     """Close the first open day if it is due, or a whole run of due days without work; answers their dates.
 
     Call it until it answers none. `unread` is the number of events that the close no longer waits for; it
-    stays on record.
+    stays on record. No day after `until` is closed.
     """
     last_closed = await session.scalar(select(ledger_state.c.last_closed_date).with_for_update())
-    due = await _due_days(session, last_closed)
+    due = [day for day in await _due_days(session, last_closed) if until is None or day <= until]
     if not due:
         return []
     now = clock(session).now()

@@ -106,6 +106,25 @@ async def test_from_a_day(billing: Service, history: Topics) -> None:
         assert found.agree, (day, found.differences)
 
 
+async def test_an_idle_day_that_was_closed_late(billing: Service) -> None:
+    """Work of the day behind it, which the ledger had by then, is not counted as missing."""
+    topics = Topics()
+    for day in (0, 2):
+        billing.clock.set(NOON + timedelta(days=day))
+        facts = working_day(WORKERS, billing.clock.now())
+        topics.say(facts)
+        await hear(billing, *facts)
+        if day == 0:
+            next_night(billing)
+            await close_all(billing)
+    next_night(billing, nights=3)
+    assert await close_all(billing) == ["2026-03-03", "2026-03-04", "2026-03-05", "2026-03-06"]
+    progress, comparison, _ = await replay(billing, topics)
+    assert comparison.differences == []
+    assert comparison.agree
+    assert progress.days == 5
+
+
 async def test_there_is_no_floor_in_an_open_day(billing: Service, history: Topics) -> None:
     """A day that is still open is nothing to start behind."""
     with pytest.raises(replaying.NoFirmGround, match="is not a closed day"):
