@@ -96,14 +96,14 @@ def ensure_prometheus(console: Console) -> None:
 
 
 def ensure_node_packages(console: Console) -> None:
-    """Bring other people's tools for Node.js, with which tests read the registry; else these are skipped."""
+    """Bring other people's tools for Node.js, which read the registry and sign in; else tests are skipped."""
     npm = shutil.which("npm")
     folder = installed_folder() / "node"
     wanted = _NODE_PACKAGES.read_bytes()
     installed = folder / "installed.json"
     if npm is None or (installed.exists() and installed.read_bytes() == wanted):
         return
-    console.print("Installing the Node.js tools of the registry's tests: npm install")
+    console.print("Installing the Node.js tools of the tests: npm install")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "package.json").write_bytes(wanted)
     quiet = ["--silent", "--no-audit", "--no-fund"]

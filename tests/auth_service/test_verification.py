@@ -1,25 +1,21 @@
 """Forward authentication: what a gateway is told, and that nobody outside can forge it."""
 
-import asyncio
 import re
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import unquote
 
 import httpx2
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
-from starlette.types import ASGIApp
 
-from local_stack.ports import PortChooser, answers
+from local_stack.ports import PortChooser
 from tests.auth_service.conftest import MakeAuth
 from tests.auth_service.exchange import ADMIN, COOKIE, Auth
-from tests.support.running import eventually
+from tests.auth_service.gateway import caddy, serving
 
 SECURITY = Path(__file__).parents[2] / "docs" / "security.md"
 
@@ -124,40 +120,9 @@ async def gateway(auth: Auth, folder: Path) -> AsyncIterator[httpx2.AsyncClient]
         text = text.replace("auth-web:8000", f"127.0.0.1:{auth_port}").replace(
             "app:8000", f"127.0.0.1:{app_port}"
         )
-        file = folder / "Caddyfile"
-        file.write_text("{\n\tadmin off\n\tauto_https off\n}\n" + text)
-        program = await asyncio.create_subprocess_exec(
-            str(Path(sys.executable).with_name("caddy")),
-            *("run", "--config", str(file), "--adapter", "caddyfile"),
-            env={"XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "HOME": str(folder)},
-            stderr=asyncio.subprocess.DEVNULL,
-        )
-        try:
-
-            async def ready() -> bool:
-                return answers(site)
-
-            await eventually(ready)
-            async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{site}") as client:
-                yield client
-        finally:
-            program.terminate()
-            await program.wait()
-
-
-@asynccontextmanager
-async def serving(app: ASGIApp) -> AsyncIterator[int]:
-    config = uvicorn.Config(app, port=0, lifespan="off", log_config=None, access_log=False)
-    server = uvicorn.Server(config)
-    task = asyncio.create_task(server.serve())
-
-    async def started() -> bool:
-        return server.started
-
-    try:
-        await eventually(started)
-        port: int = server.servers[0].sockets[0].getsockname()[1]
-        yield port
-    finally:
-        server.should_exit = True
-        await task
+        options = "{\n\tadmin off\n\tauto_https off\n}\n"
+        async with (
+            caddy(options + text, folder, site),
+            httpx2.AsyncClient(base_url=f"http://127.0.0.1:{site}") as client,
+        ):
+            yield client
