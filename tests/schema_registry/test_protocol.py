@@ -63,7 +63,7 @@ class TestReading:
         """Redpanda Console and Kafbat ask for these before they show anything."""
         assert await anybody.get("/mode") == {"mode": "READWRITE"}
         assert await anybody.get("/config") == {"compatibilityLevel": "BACKWARD"}
-        assert await anybody.get("/schemas/types") == ["JSON", "AVRO"]
+        assert await anybody.get("/schemas/types") == ["JSON", "PROTOBUF", "AVRO"]
         assert await anybody.get("/contexts") == ["."]
         assert "version" in await anybody.get("/v1/metadata/version")
         assert "id" in await anybody.get("/v1/metadata/id")
