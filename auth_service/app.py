@@ -190,6 +190,8 @@ def web(
         ],
         says=SAYS,
         setup=stand_up,
+        # OpenID Connect wants requests by form as well (Core, 3.1.2.1), from whatever site the client is.
+        open_forms=["/authorize"],
         signs_in=False,
         clock=clock,
         schemas=schemas,

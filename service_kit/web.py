@@ -1,7 +1,7 @@
 """The door to the web half of the kit: `create_app` composes a web process, routes take their needs here."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Annotated
 
@@ -73,6 +73,7 @@ def create_app(
     says: Sequence[type[Event]] = (),
     setup: Setup | None = None,
     uploads: Mapping[str, int] | None = None,
+    open_forms: Collection[str] = (),
     signs_in: bool = True,
     clock: Clock | None = None,
     schemas: SchemaClient | None = None,
@@ -81,7 +82,8 @@ def create_app(
     """Compose the web process of a service.
 
     The process answers at once, but is not ready before the registry knows every event version in `says`.
-    `uploads` names the paths whose bodies may be larger than others', with their bytes at most.
+    `uploads` names the paths whose bodies may be larger than others', with their bytes at most;
+    `open_forms` those that take forms of other sites too: what they do, a link from there could do as well.
     Clock, schemas and the transport of calls to the issuer are made from the settings unless they are given.
     """
 
@@ -122,7 +124,7 @@ def create_app(
         root_path_in_servers=False,
     )
     handle_failures(app)
-    app.add_middleware(Frame, settings=settings, uploads=uploads)
+    app.add_middleware(Frame, settings=settings, uploads=uploads, open_forms=frozenset(open_forms))
     app.include_router(_kit_routes())
     if signs_in:
         app.include_router(sign_in_routes())

@@ -19,7 +19,14 @@ from auth_service.commands.oauth import (
 )
 from auth_service.domain.clients import SCOPES
 from auth_service.domain.tokens import Subject
-from auth_service.pages.sign_on import KeysDep, OwnSettings, Person, SignedIn, address_of
+from auth_service.pages.sign_on import (
+    NEXT_LENGTH_MAX,
+    KeysDep,
+    OwnSettings,
+    Person,
+    SignedIn,
+    address_of,
+)
 from auth_service.queries.keys import Keys
 from auth_service.settings import AuthSettings
 from service_kit.errors import Malformed
@@ -55,6 +62,10 @@ async def authorization(request: Request, person: Person, settings: OwnSettings,
     if request.method == "POST":
         form = await request.form(max_fields=FIELDS_MAX, max_files=0)
         pairs = [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
+        again = f"{settings.public_path}/authorize?{urlencode(pairs)}"
+        if person is None and len(again) <= NEXT_LENGTH_MAX:
+            # Browsers keep our cookie back from forms of other sites, not from addresses they are led to.
+            return RedirectResponse(again, SEE_OTHER)
     outcome = await _outcome(request, settings, keys, pairs, person)
     response = _answered(request, settings, pairs, outcome)
     _speak(request, response, settings, pairs)

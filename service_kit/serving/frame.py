@@ -49,9 +49,14 @@ class Frame:
     """Outermost layer of the application; whatever happens inside, an answer in our shape leaves."""
 
     def __init__(
-        self, app: ASGIApp, settings: ServiceSettings, uploads: Mapping[str, int] | None = None
+        self,
+        app: ASGIApp,
+        settings: ServiceSettings,
+        uploads: Mapping[str, int] | None = None,
+        open_forms: frozenset[str] = frozenset(),
     ) -> None:
         self._app = app
+        self._open_forms = open_forms
         self._settings = settings
         self._uploads = uploads or {}
         self._policy = _content_policy(settings)
@@ -122,6 +127,8 @@ class Frame:
         if length.isdigit() and int(length) > self._bytes_max(request):
             raise TooLarge(_("A request may have at most one megabyte."))
         if method in SAFE_METHODS or request.headers.get("authorization", "").lower().startswith("bearer "):
+            return
+        if method == "POST" and own_path(request) in self._open_forms:
             return
         site = request.headers.get("sec-fetch-site")
         origin = request.headers.get("origin")

@@ -14,6 +14,7 @@ from tests.auth_service.exchange import (
     BILLING,
     CALLBACK,
     ISSUER,
+    ORIGIN,
     PUBLIC_URLS,
     TRACKER,
     Auth,
@@ -169,6 +170,22 @@ class TestAuthorizationRequests:
         assert signed_in.headers["Location"] == target
         back = await browser.http.get(f"https://exchange.test{target}")
         assert back.headers["Location"].startswith(f"{CALLBACK}?code=")
+
+    async def test_by_form_from_another_site(self, auth: Auth) -> None:
+        """A form of the client's site asks as a link would; our cookie comes with an address only."""
+        browser = await auth.signed_in()
+        refused = await browser.ask(client_id="nobody")
+        usual = dict(refused.url.params) | {"client_id": "tracker"}
+        foreign = {"Sec-Fetch-Site": "cross-site", "Origin": "https://client.test"}
+        async with auth.client(headers=foreign) as client:
+            # Browsers keep a cookie that is SameSite=Lax back here.
+            asked = await client.post("/authorize", data=usual)
+        assert asked.status_code == 303
+        assert asked.headers["Location"].startswith("/auth/authorize?")
+        answered = await browser.http.get(f"{ORIGIN}{asked.headers['Location']}")
+        assert answered.headers["Location"].startswith(f"{CALLBACK}?code=")
+        near = await browser.http.post("/authorize", data=usual)
+        assert near.headers["Location"].startswith(f"{CALLBACK}?code=")
 
     async def test_prompt_none(self, auth: Auth) -> None:
         """With prompt=none nobody is asked: a code when signed in, login_required otherwise."""
