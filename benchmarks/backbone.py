@@ -1,5 +1,7 @@
 """Kafka to ledger: how fast one billing worker turns a backlog of facts into journal, postings and new facts.
 
+Then how fast its relay alone sends its outbox once more, and how long a replay of the whole ledger takes.
+
 Starts engines of its own in a folder that is deleted afterwards: PostgreSQL, Kafka, the registry, later one
 billing worker, all on this machine's cores. The topic is filled with the facts of N tasks (created, assigned,
 completed) in the tracker's own form; then the worker starts. Time counts from its first entry to its last.
@@ -45,6 +47,8 @@ from local_stack.services import BILLING, REGISTRY, Service
 
 GOAL_PER_S = 25_000
 GOAL_OF_COPY = 0.4
+GOAL_RELAY_PER_S = 50_000
+GOAL_REPLAY_PER_S = 1_000_000 // 90
 PARTITIONS = 8
 TOPIC = "tracker.tasks"
 WORKERS = 1_000
@@ -267,6 +271,42 @@ async def consume(stage: Stage, entries: int) -> dict[str, Any]:
     }
 
 
+async def drain(stage: Stage) -> dict[str, Any]:
+    """Send the whole outbox once more, as after a lost broker, by a worker without other work."""
+    connection = await asyncpg.connect(stage.superuser("billing"))
+    reached = partial(connection.fetchval, "select min(position) from relay_slots")
+    try:
+        rows, last = await connection.fetchrow("select count(*), max(id) from outbox")
+        await connection.execute("update relay_slots set position = 0")
+        port = str(stage.layout.worker["billing"])
+        async with service(stage, BILLING, "worker", "--metrics-port", port) as worker:
+            while await reached() == 0:  # noqa: ASYNC110 - another process
+                await asyncio.sleep(POLL_S / 10)
+            first = await connection.fetchval(
+                "select count(*) from outbox where id <= (select max(position) from relay_slots)"
+            )
+            started, before = time.monotonic(), processor_s(worker.pid)
+            while await reached() < last:  # noqa: ASYNC110 - another process
+                await asyncio.sleep(POLL_S)
+            seconds, processor = time.monotonic() - started, processor_s(worker.pid) - before
+    finally:
+        await connection.close()
+    sent = rows - first
+    return {
+        "relay_per_s": round(sent / seconds),
+        "relay_processor_us_per_event": round(processor / sent * 1e6, 1),
+    }
+
+
+async def replay(stage: Stage) -> float:
+    """Seconds that `billing replay` takes, which ends with a comparison of every row."""
+    started = time.monotonic()
+    verdict = await stage.run(BILLING, "replay")
+    if await verdict.wait() != 0:
+        raise RuntimeError((stage.home.logs / "billing-replay.log").read_text()[-2000:])
+    return time.monotonic() - started
+
+
 async def copy_alone(stage: Stage, tables: Sequence[str]) -> float:
     """Seconds that COPY needs for the same rows into empty tables with the same indexes and checks."""
     connection = await asyncpg.connect(stage.superuser("billing"))
@@ -306,12 +346,19 @@ async def measure(tasks: int) -> dict[str, Any]:
         async with service(stage, REGISTRY, "web", "--port", str(stage.layout.web["registry"])):
             events = await fill(stage, tasks, await schema_ids(stage))
             found = await consume(stage, 2 * tasks)
+            relayed = await drain(stage)
+            replay_s = await replay(stage)
         await check(stage, events)
         copy_s = await copy_alone(stage, WRITTEN)
     copy_per_s = round(events / copy_s)
     return {
         "benchmark": "backbone",
         **found,
+        **relayed,
+        "goal_relay_per_s": GOAL_RELAY_PER_S,
+        "replay_s": round(replay_s, 1),
+        "replay_per_s": round(events / replay_s),
+        "goal_replay_per_s": GOAL_REPLAY_PER_S,
         "copy_alone_per_s": copy_per_s,
         "by_goal": round(found["events_per_s"] / GOAL_PER_S, 3),
         "by_copy": round(found["events_per_s"] / copy_per_s, 3),
@@ -334,6 +381,9 @@ def main() -> None:
     print(f"peak memory of the worker {found['worker_peak_mb']} MB")
     print(f"by the goal of {GOAL_PER_S} a second: {found['by_goal']}")
     print(f"by COPY of the same rows ({found['copy_alone_per_s']} a second): {found['by_copy']}")
+    relay, relay_us = found["relay_per_s"], found["relay_processor_us_per_event"]
+    print(f"relay alone from a backlog: {relay} a second, {relay_us} us of processor each")
+    print(f"replay with comparison: {found['replay_s']} s, {found['replay_per_s']} facts a second")
 
 
 if __name__ == "__main__":

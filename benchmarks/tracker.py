@@ -19,6 +19,7 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
+import psutil
 import uvloop
 
 from local_stack.credentials import Credentials
@@ -148,6 +149,7 @@ async def distribute(stage: Stage, database: Database) -> dict[str, Any]:
         run = await commands.request_distribution(session, manager)
     dice = domain.fair_dice()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    own_before, server_before = time.process_time(), await server_cpu_s(stage)
     stop = asyncio.Event()
     completing = asyncio.create_task(complete_steadily(database, sample, stop))
     begun = time.perf_counter()
@@ -162,6 +164,7 @@ async def distribute(stage: Stage, database: Database) -> dict[str, Any]:
     took = time.perf_counter() - begun
     stop.set()
     waits_ms = await completing
+    own_s, server_s = time.process_time() - own_before, await server_cpu_s(stage) - server_before
     shares = await stage.value("select count(distinct assignee_id) from tasks where status = 'open'")
     return {
         "tasks": found.tasks_assigned,
@@ -169,9 +172,19 @@ async def distribute(stage: Stage, database: Database) -> dict[str, Any]:
         "workers_with_tasks": shares,
         "seconds": round(took, 1),
         "per_s": round(found.tasks_assigned / took),
+        "cpu_s": {"process": round(own_s, 1), "postgres": round(server_s, 1)},
         "memory_grew_mb": (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024,
         "complete_during_ms": percentiles(waits_ms),
     }
+
+
+async def server_cpu_s(stage: Stage) -> float:
+    """What the server's processes for this database have used of the processor; they outlive the run."""
+    pids = await stage.value(
+        "select array_agg(pid) from pg_stat_activity where datname = $1 and pid <> pg_backend_pid()", SCRATCH
+    )
+    times = [psutil.Process(pid).cpu_times() for pid in pids or []]
+    return sum(one.user + one.system for one in times)
 
 
 async def open_tasks(database: Database, count: int) -> list[tuple[UUID, UUID]]:
@@ -327,6 +340,9 @@ def main() -> None:
     print(f"  by the goal of {GOALS['distribute_s']:.0f} s: {found['distribute_by_goal']}")
     print(f"  one bare UPDATE of the same rows: {found['bare_update_of_all_s']} s")
     print(f"  ratio to it: {found['distribute_by_bare']}")
+    print(
+        f"  processor: {run['cpu_s']['process']} s of the process, {run['cpu_s']['postgres']} s of PostgreSQL"
+    )
     print(f"  completing meanwhile p99 {run['complete_during_ms']['p99']} ms")
     print(f"  memory grew by {run['memory_grew_mb']} MB")
 
