@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
+import asyncpg
 import httpx2
 import pytest
 from fastapi import Request, Response
@@ -85,6 +86,10 @@ def routes() -> ServiceRouter:  # noqa: C901  a list of small routes, each one s
     async def said(session: Writing, clock: ClockDep) -> None:
         fact = TaskCompleted(task_id=uuid4(), user_guid=uuid4(), cycle=1, completed_at=clock.now())
         await publish(session, fact, key=fact.task_id, occurred_at=clock.now())
+
+    @router.get("/api/v1/effects/count")
+    async def count(session: Reading) -> dict[str, int]:
+        return {"effects": await session.scalar(text("select count(*) from effects")) or 0}
 
     @router.get("/api/v1/effects/{number}")
     async def one(number: int) -> dict[str, int]:
@@ -187,6 +192,22 @@ class TestTransactions:
         """The database itself refuses what a GET may not do."""
         problem(await client.get("api/v1/writes-in-a-read"), 500, "internal_error")
         assert await effects(standing.service) == []
+
+    async def test_connections_that_the_server_closed_are_passed_over(
+        self, web: Web, sample: Service
+    ) -> None:
+        """After a restart of the database nobody is told of the connections that were kept."""
+        async with web.client() as client:
+            for expected in (1, 2):
+                assert (await client.post("api/v1/effects", json={"what": "seed"})).status_code == 201
+                assert (await client.get("api/v1/effects/count")).json() == {"effects": expected}
+                server = await asyncpg.connect(sample.addresses.superuser)
+                ended = await server.fetch(
+                    "select pg_terminate_backend(pid, 5000) from pg_stat_activity"
+                    " where datname = current_database() and pid <> pg_backend_pid()"
+                )
+                await server.close()
+                assert len(ended) > 1
 
     async def test_the_click_names_its_events(self, web: Web, sample: Service) -> None:
         """The request's id is the correlation id of what it said."""
