@@ -14,7 +14,9 @@ from schema_registry.domain.contracts import Contract, ContractVersion
 from schema_registry.domain.fields import changed_fields, fields_of, pretty
 from schema_registry.domain.trying import LENGTH_MAX, Fault, NotJson, faults_of
 from schema_registry.pages.known import contract_of, contracts_of, offers_tail, surroundings_of, version_of
+from schema_registry.pages.wording import meaning_of, place_of
 from service_kit.pages import render
+from service_kit.text import Message
 from service_kit.web import Reading, ServiceRouter
 
 PROGRAMS_MEDIA_TYPE = "application/vnd.schemaregistry.v1+json"
@@ -87,8 +89,8 @@ async def changes(
             "version_pairs": [(one.number, f"v{one.number}") for one in contract.versions],
             "old": before,
             "new": after,
-            "backward": _judged(before, after, "new", "old"),
-            "forward": _judged(after, before, "old", "new"),
+            "backward": _judged(before, after),
+            "forward": _judged(after, before),
             "fields": changed_fields(before.schema, after.schema),
             "lines": [(line[:1], line) for line in lines if not line.startswith(("@@", "---", "+++"))],
         },
@@ -166,13 +168,11 @@ async def _version_page(
     )
 
 
-def _judged(
-    original: ContractVersion, update: ContractVersion, update_name: str, original_name: str
-) -> list[tuple[bool, str, str]]:
-    """Each difference that decides: whether it is compatible, its kind, its sentence."""
+def _judged(data: ContractVersion, reader: ContractVersion) -> list[tuple[bool, str, str, Message]]:
+    """Each difference that decides: whether it is compatible, its kind, its place and what it means."""
     return [
-        (d.compatible, d.kind.value, d.sentence(update_name, original_name))
-        for d in differences(original.document, update.document)
+        (d.compatible, d.kind.value, place_of(d.path), meaning_of(d.kind))
+        for d in differences(data.document, reader.document)
         if not d.kind.endswith(("TITLE_CHANGED", "DESCRIPTION_CHANGED", "DEFAULT_CHANGED"))
     ]
 

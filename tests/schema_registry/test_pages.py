@@ -13,6 +13,8 @@ import yaml
 from schema_registry.domain.asyncapi import Surroundings, document, services_of
 from schema_registry.domain.consuming_code import consuming_code
 from schema_registry.domain.contracts import Contract, read_contracts
+from schema_registry.domain.differences import COMPATIBLE, Kind
+from schema_registry.pages.wording import meaning_of
 from tests.schema_registry.conftest import Asked, Web, sent
 from tests.support.schemas import SCHEMAS
 
@@ -49,7 +51,18 @@ async def test_what_changed_between_two_versions(web: Web) -> None:
         page = (await client.get("/catalogue/tracker/task_created/changes?from=1&to=2")).text
     assert "May readers of v1 read v2?" in page
     assert "PATTERN_ADDED" in page
-    assert "jiraId" in page
+    assert "<code>jiraId</code>: not known to the reader, who lets unknown fields pass" in page
+    assert "<code>title/maxLength</code>: a lower limit for the reader" in page
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_each_difference_is_said_in_words(kind: Kind) -> None:
+    """People read what it means for the reader; what lets more pass is said so, and what lets less."""
+    meaning = meaning_of(kind)
+    assert meaning
+    assert (meaning == "the reader takes more") <= (kind in COMPATIBLE)
+    assert (meaning in {"the reader takes less", "demanded by the reader alone"}) <= (kind not in COMPATIBLE)
+    assert (meaning == "not demanded by the reader") <= (kind in COMPATIBLE)
 
 
 async def test_search_finds_fields(web: Web) -> None:
@@ -67,6 +80,8 @@ async def test_in_russian(web: Web) -> None:
     """The catalogue speaks the reader's language."""
     async with web.browser(**{"Accept-Language": "ru"}) as client:
         assert "События" in (await client.get("/")).text
+        page = (await client.get("/catalogue/tracker/task_created/changes?from=1&to=2")).text
+    assert "предел ниже" in page
 
 
 async def test_subjects_of_others_are_listed_too(web: Web, asked: Asked) -> None:

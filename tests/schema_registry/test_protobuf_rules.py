@@ -313,7 +313,7 @@ def test_imported_messages_are_compared(old: str, new: str, says: set[str]) -> N
 
 
 F = FieldDescriptorProto
-EXAMPLES = 300
+EXAMPLES = 150
 SCALARS = {
     F.TYPE_INT32: st.integers(-3, 3),
     F.TYPE_INT64: st.integers(-3, 3),
