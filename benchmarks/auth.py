@@ -12,6 +12,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 import statistics
 import time
 from collections.abc import Awaitable, Callable
@@ -29,12 +30,16 @@ from joserfc import jwt
 from joserfc.jwk import ECKey
 
 from benchmarks import ates
+from local_stack.home import installed_folder
+from local_stack.ports import PortChooser, answers
 from service_kit.identity.tokens import PublishedKeys, Verifier, fetch_over_http
 
 GOALS = {"client_credentials": 1500.0, "refresh": 400.0, "verification": 8000.0}
 GOAL_PASSWORDS_BY_LIMIT = 0.8
 GOAL_P99_MS = 100.0
 PEOPLE = 8
+PEER = Path(__file__).with_name("oidc_provider.mjs")
+PEER_STARTS_WITHIN_S = 20
 SAME_ORIGIN = {"Sec-Fetch-Site": "same-origin"}
 
 
@@ -171,9 +176,9 @@ def basic(client: tuple[str, str]) -> dict[str, str]:
     return {"Authorization": f"Basic {packed}"}
 
 
-async def client_credentials(exchange: Exchange, seconds: float) -> Counted:
-    lines = [await Line.to(exchange.direct) for _ in range(16)]
-    headers = basic(exchange.tracker)
+async def client_credentials(address: str, client: tuple[str, str], pid: int, seconds: float) -> Counted:
+    lines = [await Line.to(address) for _ in range(16)]
+    headers = basic(client)
 
     def caller(line: Line) -> Callable[[], Awaitable[bool]]:
         async def one() -> bool:
@@ -184,10 +189,35 @@ async def client_credentials(exchange: Exchange, seconds: float) -> Counted:
 
     try:
         await load(1, [caller(line) for line in lines])
-        return await load(seconds, [caller(line) for line in lines], exchange.pid)
+        return await load(seconds, [caller(line) for line in lines], pid)
     finally:
         for line in lines:
             line.close()
+
+
+async def peer(seconds: float) -> Counted | None:
+    """The same load at npm's oidc-provider, which keeps all in memory; None where it is not installed."""
+    packages = installed_folder() / "node" / "node_modules"
+    node = shutil.which("node")
+    if node is None or not (packages / "oidc-provider").exists():
+        return None
+    port = PortChooser().draw()
+    program = await asyncio.create_subprocess_exec(
+        node, str(PEER), str(port), str(packages), stderr=asyncio.subprocess.DEVNULL
+    )
+    try:
+        until = time.monotonic() + PEER_STARTS_WITHIN_S
+        while not answers(port):
+            if time.monotonic() > until or program.returncode is not None:
+                raise RuntimeError("oidc-provider does not start")
+            await asyncio.sleep(0.1)
+        return await client_credentials(
+            f"http://127.0.0.1:{port}", ("bench", "bench-secret"), program.pid, seconds
+        )
+    finally:
+        if program.returncode is None:
+            program.terminate()
+        await program.wait()
 
 
 async def refresh_token(exchange: Exchange, login: str) -> str:
@@ -336,13 +366,21 @@ async def measure(seconds: float) -> dict[str, Any]:
     await exchange.bring_people()
     signatures, argon2 = raw_signatures(), await asyncio.to_thread(raw_argon2)
     commits = await raw_commits(exchange)
-    credentials = await client_credentials(exchange, seconds)
+    credentials = await client_credentials(exchange.direct, exchange.tracker, exchange.pid, seconds)
+    beside = await peer(seconds)
     renewals = await refreshes(exchange, seconds)
     signed_in = await passwords(exchange, seconds)
     verified, raw_verified = await verifications(exchange, min(seconds, 5))
+    beside_told = {}
+    if beside is not None:
+        limit = "what ours answers"
+        beside_told["oidc-provider"] = beside.told(
+            credentials.per_s, goal_per_s=credentials.per_s, limit=limit
+        )
     return {
         "benchmark": "auth",
         "cores": os.cpu_count(),
+        **beside_told,
         "client_credentials": credentials.told(
             signatures, goal_per_s=GOALS["client_credentials"], limit="ES256 signatures of one core"
         ),
@@ -366,7 +404,10 @@ def main() -> None:
     if options.json:
         print(json.dumps(found))
         return
-    for name in ("client_credentials", "refresh", "passwords", "verification"):
+    for name in ("client_credentials", "oidc-provider", "refresh", "passwords", "verification"):
+        if name not in found:
+            print(f"{name:20} not installed: ./ates test brings it where there is npm")
+            continue
         one = found[name]
         print(
             f"{name:20} {one['per_s']:9} /s  p50 {one['p50_ms']} ms  p99 {one['p99_ms']} ms"

@@ -11,7 +11,15 @@ from fastapi import Depends, Request, Response
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 
-from auth_service.api.described import OAUTH_ERRORS, PROBLEMS
+from auth_service.api.described import (
+    ABOUT_A_TOKEN_FORM,
+    DEVICE_CODE,
+    DEVICE_FORM,
+    OAUTH_ERRORS,
+    PROBLEMS,
+    TOKEN_FORM,
+    Responses,
+)
 from auth_service.commands.oauth import (
     RESPONSE_MODES,
     SCOPES,
@@ -62,16 +70,8 @@ router = ServiceRouter(tags=["protocol"], route_class=ProtocolRoute)
 
 FIELDS_MAX = 50
 CLIENT_ID_LENGTH_MAX = 200
-FORM = {
-    "requestBody": {
-        "required": True,
-        "content": {"application/x-www-form-urlencoded": {"schema": {"type": "object"}}},
-    }
-}
-"""The fields depend on the grant; the RFCs say which."""
-
+NOT_FOR_THIS_TOKEN: Responses = {status: PROBLEMS[status] for status in (401, 403)}
 CLIENT_METHODS = ["client_secret_basic", "client_secret_post", "private_key_jwt"]
-DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 
 
 class InsufficientScope(Forbidden):
@@ -140,7 +140,7 @@ async def token_call(request: Request, settings: AuthSettings) -> OAuthCall:
     )
 
 
-@router.post("/token", openapi_extra=FORM, responses=OAUTH_ERRORS)
+@router.post("/token", openapi_extra=TOKEN_FORM, responses=OAUTH_ERRORS)
 async def token(request: Request) -> Response:
     """Exchange a code, a refresh token or a client's own credentials for tokens (RFC 6749)."""
     settings = await own_settings(runtime_of(request).settings)
@@ -154,19 +154,19 @@ async def token(request: Request) -> Response:
     return await _answered(request, exchange_token)
 
 
-@router.post("/device_authorization", openapi_extra=FORM, responses=OAUTH_ERRORS)
+@router.post("/device_authorization", openapi_extra=DEVICE_FORM, responses=OAUTH_ERRORS)
 async def device_authorization(request: Request) -> Response:
     """Begin the device flow (RFC 8628): a code for the device, a short one for its person."""
     return await _answered(request, authorize_device)
 
 
-@router.post("/revoke", openapi_extra=FORM, responses=OAUTH_ERRORS)
+@router.post("/revoke", openapi_extra=ABOUT_A_TOKEN_FORM, responses=OAUTH_ERRORS)
 async def revoke(request: Request) -> Response:
     """Withdraw a token (RFC 7009); a refresh token takes its whole family with it."""
     return await _answered(request, revoke_token)
 
 
-@router.post("/introspect", openapi_extra=FORM, responses=OAUTH_ERRORS)
+@router.post("/introspect", openapi_extra=ABOUT_A_TOKEN_FORM, responses=OAUTH_ERRORS)
 async def introspect(request: Request) -> Response:
     """Tell whether a token holds right now (RFC 7662), blocks and sign-outs included."""
     return await _answered(request, introspect_token)
@@ -212,7 +212,8 @@ async def authorization_server(settings: OwnSettings) -> Response:
     return _published(_metadata(settings))
 
 
-@router.api_route("/userinfo", methods=["GET", "POST"], responses={one: PROBLEMS[one] for one in (401, 403)})
+@router.get("/userinfo", operation_id="user_info", responses=NOT_FOR_THIS_TOKEN)
+@router.post("/userinfo", operation_id="user_info_by_post", responses=NOT_FOR_THIS_TOKEN)
 async def user_info(request: Request, session: Reading, keys: KeysDep, settings: OwnSettings) -> JSONResponse:
     """Tell a client about the person who signed in, by the scopes it was granted."""
     scheme, _space, text = request.headers.get("Authorization", "").partition(" ")

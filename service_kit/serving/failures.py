@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Match
 
 from service_kit import errors
 from service_kit.errors import FieldError, ServiceError
@@ -73,7 +74,21 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
         return _problem_response(
             error.status_code, "http_error", HTTPStatus(error.status_code).phrase, str(error.detail), ()
         )
-    return await respond(request, kind(_DETAILS.get(error.status_code, "")), headers=error.headers)
+    headers = error.headers
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        # The framework names the methods of the first route with this path; there may be others.
+        headers = {**(headers or {}), "Allow": ", ".join(_methods(request))}
+    return await respond(request, kind(_DETAILS.get(error.status_code, "")), headers=headers)
+
+
+def _methods(request: Request) -> list[str]:
+    """What can be done at the address of this request."""
+    routes: Sequence[BaseRoute] = request.app.router.routes
+    return [
+        method
+        for method in ("GET", "POST", "PUT", "PATCH", "DELETE")
+        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes)
+    ]
 
 
 async def respond(

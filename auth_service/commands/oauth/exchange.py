@@ -126,6 +126,6 @@ def _refuse_ambiguous(call: OAuthCall) -> None:
         raise InvalidRequestError("A parameter is there twice.")
     if any("\x00" in value for _, value in call.form):
         raise InvalidRequestError("A parameter has forbidden characters.")
-    proofs = (call.authorization, call.one("client_secret"), call.one("client_assertion"))
+    proofs = (call.basic, call.one("client_secret"), call.one("client_assertion"))
     if sum(proof is not None for proof in proofs) > 1:
         raise InvalidRequestError("Use one method of client authentication, not two.")

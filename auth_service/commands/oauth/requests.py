@@ -32,12 +32,17 @@ class OAuthCall:
         return self.query if self.method == "GET" else self.form
 
     @property
+    def basic(self) -> str | None:
+        """Id and secret in a header; a bearer token there is of somebody else and proves no client."""
+        scheme, _space, text = (self.authorization or "").partition(" ")
+        return text if scheme.lower() == "basic" else None
+
+    @property
     def claimed_client(self) -> str:
         """Which client this says it is of, proven or not; empty when it says nothing readable."""
-        scheme, _space, text = (self.authorization or "").partition(" ")
-        if scheme.lower() == "basic":
+        if self.basic is not None:
             try:
-                return unquote(base64.b64decode(text, validate=True).decode().partition(":")[0])
+                return unquote(base64.b64decode(self.basic, validate=True).decode().partition(":")[0])
             except ValueError:
                 return ""
         return self.one("client_id") or ""

@@ -8,7 +8,8 @@ from secrets import token_urlsafe
 from typing import Any, cast
 from uuid import UUID
 
-from authlib.oauth2 import AuthorizationServer
+from authlib.oauth2 import AuthorizationServer, OAuth2Error
+from authlib.oauth2.rfc6749 import InvalidClientError
 from authlib.oauth2.rfc9068 import JWTBearerTokenGenerator
 from joserfc.jwk import KeySet
 from sqlalchemy import Table, bindparam, insert, select, update
@@ -194,6 +195,13 @@ class ProviderServer(AuthorizationServer):
 
     def send_signal(self, name: str, *args: object, **kwargs: object) -> None:
         """Authlib tells plug-ins of its steps by this; we have none."""
+
+    def handle_error_response(self, request: ProviderRequest, error: OAuth2Error) -> OAuthAnswer:
+        if isinstance(error, InvalidClientError):
+            # One answer for all who are not known or have not proven it (RFC 6749, 5.2).
+            error.status_code = 401
+        answer: OAuthAnswer = super().handle_error_response(request, error)
+        return answer
 
     def create_oauth2_request(self, request: OAuthCall | ProviderRequest) -> ProviderRequest:
         # Authlib wraps again what it has wrapped before, once per registered endpoint.
