@@ -78,7 +78,7 @@ class _Comparison:
         self, path: str, old: Mapping[str, Descriptor], new: Mapping[str, Descriptor]
     ) -> Iterator[ProtobufDifference]:
         """Messages of one place by their names; those that only stand for maps are not declared by people."""
-        before, after = ([name for name, one in found.items() if not _is_map(one)] for found in (old, new))
+        before, after = (_places(found) for found in (old, new))
         for name in _names(before, after):
             here = f"{path}/{name}"
             if name not in after:
@@ -87,7 +87,7 @@ class _Comparison:
                 yield ProtobufDifference(Kind.MESSAGE_ADDED, here)
             else:
                 self._compare_later(old[name], new[name])
-                if before.index(name) != after.index(name):
+                if before[name] != after[name]:
                     yield ProtobufDifference(Kind.MESSAGE_MOVED, here)
 
     def _messages(self, old: Descriptor, new: Descriptor) -> Iterator[ProtobufDifference]:
@@ -153,6 +153,12 @@ class _Comparison:
 
 def _names(before: Iterable[str], after: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(chain(before, after)))
+
+
+def _places(messages: Mapping[str, Descriptor]) -> dict[str, int]:
+    """The place of each message among those that people declared."""
+    declared = (name for name, one in messages.items() if not _is_map(one))
+    return {name: place for place, name in enumerate(declared)}
 
 
 def _local_name(message: Descriptor) -> str:

@@ -5,7 +5,7 @@ types, and no comments. Types stand with their whole names, as text and descript
 the same words.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -34,6 +34,9 @@ LABELS = {
     FieldDescriptorProto.LABEL_REPEATED: "repeated ",
 }
 QUOTED_DEFAULTS = {FieldDescriptorProto.TYPE_STRING, FieldDescriptorProto.TYPE_BYTES}
+
+Nested = Mapping[str, DescriptorProto]
+"""The messages that are declared at one place, by their names."""
 
 Part = tuple[set[str], list[str]]
 """The messages that compilers make for maps and groups of a part, and the lines of the part."""
@@ -68,7 +71,7 @@ class _Writer:
         if file.syntax == "editions" and file.edition > EDITION_MAX:
             raise invalid_schema("editions after 2023 are not known here")
         package = [f"package {file.package};"] if file.package else []
-        extends = self._extends(file.extension, file.message_type)
+        extends = self._extends(file.extension, _by_name(file.message_type))
         types, (extends,) = self._types(file.message_type, [extends], made_first=False)
         groups = [
             [self._language(), *package],
@@ -123,7 +126,7 @@ class _Writer:
     def _body(self, message: DescriptorProto) -> list[str]:
         """What stands between the braces, indented."""
         reserved = [(one.start, one.end - 1) for one in message.reserved_range]
-        extends = self._extends(message.extension, message.nested_type)
+        extends = self._extends(message.extension, _by_name(message.nested_type))
         types, (fields, oneofs, extends) = self._types(
             message.nested_type, [self._lone_fields(message), self._oneofs(message), extends], made_first=True
         )
@@ -146,7 +149,8 @@ class _Writer:
         fields = self._ordered(
             (one for one in message.field if not _in_oneof(one)), lambda field: int(field.number)
         )
-        return [self._part([one], message.nested_type) for one in fields]
+        nested = _by_name(message.nested_type)
+        return [self._part([one], nested) for one in fields]
 
     def _oneofs(self, message: DescriptorProto) -> list[Part]:
         members: dict[int, list[FieldDescriptorProto]] = {}
@@ -157,26 +161,23 @@ class _Writer:
             (index, self._ordered(fields, lambda field: int(field.number)))
             for index, fields in sorted(members.items())
         ]
+        nested = _by_name(message.nested_type)
         parts: list[Part] = []
         for index, fields in self._ordered(found, lambda one: int(one[1][0].number)):
             oneof = message.oneof_decl[index]
-            made, lines = self._part(fields, message.nested_type, label=False)
+            made, lines = self._part(fields, nested, label=False)
             inside = self._statements(oneof.options) + lines
             parts.append((made, [f"oneof {oneof.name} {{", *(f"  {line}" for line in inside), "}"]))
         return parts
 
-    def _extends(
-        self, extensions: Iterable[FieldDescriptorProto], nested: Sequence[DescriptorProto]
-    ) -> list[Part]:
+    def _extends(self, extensions: Iterable[FieldDescriptorProto], nested: Nested) -> list[Part]:
         parts: list[Part] = []
         for extendee, fields in groupby(extensions, key=lambda one: one.extendee):
             made, lines = self._part(list(fields), nested)
             parts.append((made, [f"extend {extendee} {{", *(f"  {line}" for line in lines), "}"]))
         return parts if self._extensions else [(made, []) for made, _lines_of in parts]
 
-    def _part(
-        self, fields: list[FieldDescriptorProto], nested: Sequence[DescriptorProto], *, label: bool = True
-    ) -> Part:
+    def _part(self, fields: list[FieldDescriptorProto], nested: Nested, *, label: bool = True) -> Part:
         made = {
             inner.name
             for one in fields
@@ -185,9 +186,7 @@ class _Writer:
         }
         return made, [line for one in fields for line in self._field(one, nested, label=label)]
 
-    def _field(
-        self, field: FieldDescriptorProto, nested: Iterable[DescriptorProto], *, label: bool = True
-    ) -> Iterator[str]:
+    def _field(self, field: FieldDescriptorProto, nested: Nested, *, label: bool = True) -> Iterator[str]:
         inner = _inner(field, nested)
         options = self._field_options(field)
         if inner is not None and inner.options.map_entry:
@@ -292,10 +291,13 @@ def _in_oneof(field: FieldDescriptorProto) -> bool:
     return field.HasField("oneof_index") and not field.proto3_optional
 
 
-def _inner(field: FieldDescriptorProto, nested: Iterable[DescriptorProto]) -> DescriptorProto | None:
+def _by_name(messages: Iterable[DescriptorProto]) -> Nested:
+    return {one.name: one for one in messages}
+
+
+def _inner(field: FieldDescriptorProto, nested: Nested) -> DescriptorProto | None:
     """The message of a field among those declared beside it, which maps and groups have."""
-    name = field.type_name.rpartition(".")[2]
-    return next((one for one in nested if name and one.name == name), None)
+    return nested.get(field.type_name.rpartition(".")[2])
 
 
 def _braced(start: str, body: list[str]) -> list[str]:
