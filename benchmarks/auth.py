@@ -220,8 +220,8 @@ async def peer(seconds: float) -> Counted | None:
         await program.wait()
 
 
-async def refresh_token(exchange: Exchange, login: str) -> str:
-    """The whole way of a browser, up to the tracker's first refresh token."""
+async def tokens_of(exchange: Exchange, login: str) -> dict[str, str]:
+    """The whole way of a browser, up to the tracker's first tokens."""
     verifier = secrets.token_urlsafe(32)
     challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
     callback = f"{exchange.issuer.removesuffix('/auth')}/tracker/callback"
@@ -246,12 +246,13 @@ async def refresh_token(exchange: Exchange, login: str) -> str:
             f"{exchange.issuer}/token", data=redeemed, auth=httpx2.BasicAuth(*exchange.tracker)
         )
         tokens.raise_for_status()
-        return str(tokens.json()["refresh_token"])
+        found: dict[str, str] = tokens.json()
+        return found
 
 
 async def refreshes(exchange: Exchange, seconds: float) -> Counted:
     """Eight people, each with one chain of refresh tokens."""
-    chains = [await refresh_token(exchange, login) for login in exchange.people]
+    chains = [(await tokens_of(exchange, login))["refresh_token"] for login in exchange.people]
     lines = [await Line.to(exchange.direct) for _ in chains]
     headers = basic(exchange.tracker)
 
@@ -299,7 +300,7 @@ async def passwords(exchange: Exchange, seconds: float) -> Counted:
 
 async def verifications(exchange: Exchange, seconds: float) -> tuple[Counted, float]:
     """Tokens of several people checked as a service does it, and the raw rate of the same signature."""
-    tokens = [ates("token", login).strip() for login in exchange.people]
+    tokens = [(await tokens_of(exchange, login))["access_token"] for login in exchange.people]
     async with httpx2.AsyncClient() as http:
         keys = PublishedKeys(fetch_over_http(http, exchange.direct))
         audience = exchange.issuer.removesuffix("/auth") + "/tracker"

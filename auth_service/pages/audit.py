@@ -2,48 +2,86 @@
 
 import csv
 import io
-from typing import Annotated
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from typing import Annotated, Any
+from urllib.parse import urlencode
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import orjson
-from fastapi import Query, Request, Response
+from fastapi import Depends, Query, Request, Response
 
 from auth_service.domain.audit import ACTS
 from auth_service.models import AuditEntry
 from auth_service.queries.audit import audit_entries
+from service_kit.errors import Invalid
 from service_kit.identity import CurrentUser, Role, require
 from service_kit.pages import render
 from service_kit.paging import Paging
 from service_kit.text import message as _
-from service_kit.web import Reading, ServiceRouter
+from service_kit.web import Reading, ServiceRouter, SettingsDep
 
 router = ServiceRouter(include_in_schema=False)
 
 EXPORTED_MAX = 10_000
+ONE_DAY = timedelta(days=1)
+YEAR_MIN, YEAR_MAX = 1970, 9000
 COLUMNS = ("at", "act", "actor", "account", "client", "address", "details")
 
 Admin = Annotated[CurrentUser, require(Role.ADMIN)]
 Act = Annotated[str, Query(max_length=50)]
 Login = Annotated[str, Query(max_length=64)]
+Day = Annotated[str, Query(max_length=10)]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What an administrator looks for; days are those of the business, both included."""
+
+    act: str
+    login: str
+    since: str
+    until: str
+    zone: ZoneInfo
+
+    @property
+    def filters(self) -> dict[str, Any]:
+        first, last = _day(self.since), _day(self.until)
+        return {
+            "act": self.act or None,
+            "login": self.login.replace("\x00", ""),
+            "since": None if first is None else datetime.combine(first, time.min, self.zone),
+            "before": None if last is None else datetime.combine(last + ONE_DAY, time.min, self.zone),
+        }
+
+    @property
+    def query(self) -> str:
+        return urlencode({"act": self.act, "login": self.login, "since": self.since, "until": self.until})
+
+
+async def asked_for(
+    settings: SettingsDep, act: Act = "", login: Login = "", since: Day = "", until: Day = ""
+) -> Asked:
+    return Asked(act if act in ACTS else "", login, since, until, settings.zone)
+
+
+AskedFor = Annotated[Asked, Depends(asked_for)]
 
 
 @router.get("/audit")
 async def audit(
-    request: Request, session: Reading, admin: Admin, paging: Paging, act: Act = "", login: Login = ""
+    request: Request, session: Reading, admin: Admin, paging: Paging, asked: AskedFor
 ) -> Response:
     del admin
-    chosen = act if act in ACTS else None
-    rows = await audit_entries(
-        session, limit=paging.limit, after=paging.after(UUID), act=chosen, login=_plain(login)
-    )
+    rows = await audit_entries(session, limit=paging.limit, after=paging.after(UUID), **asked.filters)
     return render(
         request,
         "auth/audit.html",
         {
             "page": paging.page(rows, lambda row: (row.id,)),
             "acts": ACTS,
-            "act": chosen or "",
-            "login": login,
+            "asked": asked,
             "act_choices": [("", _("All")), *ACTS.items()],
             "details_of": _details,
         },
@@ -51,12 +89,10 @@ async def audit(
 
 
 @router.get("/audit.csv")
-async def export(session: Reading, admin: Admin, act: Act = "", login: Login = "") -> Response:
+async def export(session: Reading, admin: Admin, asked: AskedFor) -> Response:
     """The same as a table for other programs: the latest ten thousand entries."""
     del admin
-    rows = await audit_entries(
-        session, limit=EXPORTED_MAX, act=act if act in ACTS else None, login=_plain(login)
-    )
+    rows = await audit_entries(session, limit=EXPORTED_MAX, **asked.filters)
     written = io.StringIO()
     table = csv.writer(written)
     table.writerow(COLUMNS)
@@ -69,9 +105,16 @@ async def export(session: Reading, admin: Admin, act: Act = "", login: Login = "
     return Response(written.getvalue(), media_type="text/csv", headers=headers)
 
 
-def _plain(text: str) -> str:
-    """PostgreSQL keeps no null bytes, so nothing is found by them."""
-    return text.replace("\x00", "")
+def _day(text: str) -> date | None:
+    if not text:
+        return None
+    try:
+        found = date.fromisoformat(text)
+    except ValueError:
+        found = None
+    if found is None or found.year < YEAR_MIN or found.year > YEAR_MAX:
+        raise Invalid(_("Write the day like 2026-11-14."))
+    return found
 
 
 def _cell(text: str | None) -> str:

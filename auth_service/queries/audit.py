@@ -1,6 +1,7 @@
 """What happened: the audit log, latest first."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import or_, select
@@ -16,6 +17,8 @@ async def audit_entries(
     after: tuple[UUID] | None = None,
     act: str | None = None,
     login: str = "",
+    since: datetime | None = None,
+    before: datetime | None = None,
 ) -> Sequence[AuditEntry]:
     """Entries from `after` on into the past; one more than `limit` tells that the list goes on.
 
@@ -27,6 +30,10 @@ async def audit_entries(
         statement = statement.where(AuditEntry.id < after[0])
     if act is not None:
         statement = statement.where(AuditEntry.act == act)
+    if since is not None:
+        statement = statement.where(AuditEntry.at >= since)
+    if before is not None:
+        statement = statement.where(AuditEntry.at < before)
     if login:
         person = select(Account.id).where(Account.login == login.strip().lower()).scalar_subquery()
         statement = statement.where(or_(AuditEntry.actor_id == person, AuditEntry.account_id == person))

@@ -38,6 +38,31 @@ class TestLog:
         (entry,) = csv.DictReader(response.text.splitlines())
         assert (entry["act"], entry["account"]) == ("account_created", person.id)
 
+    async def test_days(self, auth: Auth) -> None:
+        """Found by days of the business zone, both included; an unreadable day is told."""
+        person = await auth.person()
+        # Half an hour after midnight in Moscow, which is the day before elsewhere.
+        entry = (
+            "insert into audit_log (id, at, act, account_id, details)"
+            " values (gen_random_uuid(), '2026-05-04 21:30+00', 'account_updated', :id, '{}')"
+        )
+        await auth.execute(entry, id=person.id)
+        admin = await auth.signed_in()
+
+        async def found(**days: str) -> bool:
+            asked = {"login": person.login, "act": "account_updated"} | days
+            page = await admin.http.get("/audit", params=asked)
+            exported = await admin.http.get("/audit.csv", params=asked)
+            assert (page.status_code, exported.status_code) == (200, 200)
+            assert (person.id in exported.text) is (">Account changed</td>" in page.text)
+            return person.id in exported.text
+
+        assert await found(since="2026-05-05", until="2026-05-05")
+        assert not await found(until="2026-05-04")
+        assert not await found(since="2026-05-06")
+        for day in ("yesterday", "9999-12-31", "2026-13-01"):
+            assert (await admin.http.get("/audit", params={"until": day})).status_code == 422
+
     async def test_for_admins_alone(self, auth: Auth) -> None:
         """Nobody else reads it, and odd questions find nothing."""
         browser = await auth.signed_in(await auth.person("manager"))
