@@ -1,12 +1,11 @@
 """What auth_service is told by its environment, beside what every service is told."""
 
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
-from auth_service.domain.keys import ID_TOKENS, Algorithm
 from service_kit.settings import ServiceSettings
 
 
@@ -53,7 +52,7 @@ class ClientDefinition(BaseModel):
     audiences: tuple[str, ...] | None = None
     """Services it may call; by default all for a part of the exchange, none for others."""
 
-    id_token_alg: Algorithm = ID_TOKENS
+    id_token_alg: Literal["ES256", "RS256"] = "RS256"
     """By which algorithm its ID and logout tokens are signed; every library knows RS256, ES256 is cheaper."""
 
 
