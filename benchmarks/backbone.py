@@ -54,6 +54,7 @@ TOPIC = "tracker.tasks"
 WORKERS = 1_000
 WRITTEN = ("inbox", "journal_entries", "postings", "outbox")
 POLL_S = 0.05
+PEERS = ("faststream-batches", "faust-batches", "faststream", "faust")
 
 
 @dataclass
@@ -234,8 +235,22 @@ def processor_s(pid: int) -> float:
     return total
 
 
-async def consume(stage: Stage, entries: int) -> dict[str, Any]:
-    """Run one worker until the journal is complete."""
+@asynccontextmanager
+async def peer(stage: Stage, name: str) -> AsyncIterator[Running]:
+    """Billing's consumer inside another framework (see `benchmarks.peers`)."""
+    told = environment(BILLING, stage.home, stage.layout, stage.credentials)
+    program = Program([sys.executable, "-m", "benchmarks.peers", name], environment=told)
+    process = await launch(program, stage.home.logs / "billing-worker.log")
+    try:
+        yield process
+    finally:
+        # It has done its work, and some frameworks take their time to end.
+        process.send_signal(9)
+        await process.wait()
+
+
+async def consume(stage: Stage, entries: int, framework: str | None = None) -> dict[str, Any]:
+    """Run one worker, ours or that of another framework, until the journal is complete."""
     connection = await asyncpg.connect(stage.superuser("billing"))
     posted = partial(
         connection.fetchval, "select coalesce(max(version), 0) from ledger_accounts where kind = 'company'"
@@ -244,8 +259,15 @@ async def consume(stage: Stage, entries: int) -> dict[str, Any]:
     parts = {"postgres": stage.postgres.pid, "kafka": stage.kafka.pid}
     peak_mb = 0.0
     try:
-        async with service(stage, BILLING, "worker", "--metrics-port", port) as worker:
-            while await posted() == 0:  # noqa: ASYNC110 - as above
+        running = (
+            service(stage, BILLING, "worker", "--metrics-port", port)
+            if framework is None
+            else peer(stage, framework)
+        )
+        async with running as worker:
+            while await posted() == 0:
+                if worker.returncode is not None:
+                    raise RuntimeError((stage.home.logs / "billing-worker.log").read_text()[-2000:])
                 await asyncio.sleep(POLL_S / 10)
             started, first = time.monotonic(), await posted()
             before = {name: processor_s(pid) for name, pid in {**parts, "worker": worker.pid}.items()}
@@ -341,6 +363,16 @@ async def check(stage: Stage, events: int) -> None:
         raise RuntimeError((stage.home.logs / "billing-verify.log").read_text()[-2000:])
 
 
+async def measure_peer(tasks: int, framework: str | None) -> dict[str, Any]:
+    """The consumer alone, on engines of its own."""
+    async with engines() as stage:
+        async with service(stage, REGISTRY, "web", "--port", str(stage.layout.web["registry"])):
+            events = await fill(stage, tasks, await schema_ids(stage))
+            found = await consume(stage, 2 * tasks, framework)
+        await check(stage, events)
+    return found
+
+
 async def measure(tasks: int) -> dict[str, Any]:
     async with engines() as stage:
         async with service(stage, REGISTRY, "web", "--port", str(stage.layout.web["registry"])):
@@ -370,8 +402,16 @@ async def measure(tasks: int) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tasks", type=int, default=100_000, help="three facts each")
+    parser.add_argument("--peers", action="store_true", help="other frameworks with the same work, beside us")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    if options.peers:
+        rates = {
+            name or "this worker": asyncio.run(measure_peer(options.tasks, name))["events_per_s"]
+            for name in (None, *PEERS, None)
+        }
+        print(json.dumps(rates) if options.json else "\n".join(f"{n}: {r}/s" for n, r in rates.items()))
+        return
     found = asyncio.run(measure(options.tasks))
     if options.json:
         print(json.dumps(found))
