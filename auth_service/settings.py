@@ -52,7 +52,7 @@ class ClientDefinition(BaseModel):
     audiences: tuple[str, ...] | None = None
     """Services it may call; by default all for a part of the exchange, none for others."""
 
-    id_token_alg: Literal["ES256", "RS256"] = "RS256"
+    id_token_alg: Literal["ES256", "RS256"] = "RS256"  # noqa: S105  the name of an algorithm
     """By which algorithm its ID and logout tokens are signed; every library knows RS256, ES256 is cheaper."""
 
 
