@@ -23,6 +23,7 @@
     for (const hop of part.content.querySelectorAll("li[id]")) {
       if (!document.getElementById(hop.id)) list.append(hop);
     }
+    arrange();
   }
 
   function arrange() {
@@ -62,7 +63,6 @@
       });
       if (!works.length) break;
       await Promise.all(works);
-      arrange();
     }
     tellOfTheClosed();
   }
