@@ -16,9 +16,6 @@ from local_stack.troubles import Trouble
 _SOME_FAILED = 1
 """Exit code of pytest."""
 
-_SIDE_BY_SIDE = "3"
-"""Tests that run at a time. On two cores the third uses what the others wait: for brokers, leases, pages."""
-
 _FEW = 5
 _NODE_PACKAGES = ROOT / "tests" / "schema_registry" / "node" / "package.json"
 _NPM_S = 300
@@ -50,9 +47,7 @@ def run_tests(arguments: Sequence[str], console: Console) -> int:
     sys.stdout.flush()
     # Last, so that its summary is the last line.
     slowest = ["--durations=25", "--durations-min=5"]
-    tests = _run(
-        ["pytest", "-n", _SIDE_BY_SIDE, *slowest, "--cov", "--cov-report=term:skip-covered"], environment
-    )
+    tests = _run(["pytest", "-n", "2", *slowest, "--cov", "--cov-report=term:skip-covered"], environment)
     if tests == _SOME_FAILED:
         tests = _once_more(environment, console)
     return tests or (1 if failed else 0)
