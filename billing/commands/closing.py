@@ -70,11 +70,11 @@ async def close_due_days(session: Session, *, unread: int = 0, until: date | Non
     stays on record. No day after `until` is closed.
     """
     last_closed = await session.scalar(select(ledger_state.c.last_closed_date).with_for_update())
-    due = [day for day in await _due_days(session, last_closed) if until is None or day <= until]
+    run, worked = await _due_days(session, last_closed)
+    due = [day for day in run if until is None or day <= until]
     if not due:
         return []
     now = clock(session).now()
-    worked = await _has_work(session, due[0])
     if worked:
         await _pay(session, due[0], recorded_at=now)
     await _fix_figures(session, due, now, unread=unread, worked=worked)
@@ -101,8 +101,8 @@ async def _open(session: Session, day: date) -> None:
     await session.execute(inserting(days, *row).on_conflict_do_nothing(), these([row]))
 
 
-async def _due_days(session: Session, last_closed: date | None) -> list[date]:
-    """The days to close now: one with work alone, days without any together."""
+async def _due_days(session: Session, last_closed: date | None) -> tuple[list[date], bool]:
+    """The days to close now, and whether there was work: a day with it alone, days without any together."""
     own = settings(session, BillingSettings)
     now = clock(session).now()
     # When nothing was ever closed, the ledger begins with the first day on record.
@@ -112,21 +112,14 @@ async def _due_days(session: Session, last_closed: date | None) -> list[date]:
         else await session.scalar(select(func.min(days.c.business_date)))
     )
     if first is None:
-        return []
+        return [], False
     worked: date | None = await session.scalar(
         select(func.min(postings.c.business_date)).where(postings.c.business_date >= first)
     )
     run = [first]
     while len(run) < IDLE_DAYS_AT_ONCE and first != worked and run[-1] + timedelta(days=1) != worked:
         run.append(run[-1] + timedelta(days=1))
-    return [day for day in run if is_due(day, own.zone, now, own.close_delay)]
-
-
-async def _has_work(session: Session, day: date) -> bool:
-    found = await session.scalar(
-        select(postings.c.business_date).where(postings.c.business_date == day).limit(1)
-    )
-    return found is not None
+    return [day for day in run if is_due(day, own.zone, now, own.close_delay)], first == worked
 
 
 async def _pay(session: Session, day: date, *, recorded_at: datetime) -> None:
