@@ -1,8 +1,8 @@
 """Postings belong to an entry and to an account: checked once for a statement instead of once for a row.
 
 Two foreign keys looked both up for every posting and locked the rows they found, a fifth of what posting cost
-the database. The check of balances looks the entry up anyway, and now the account too. What they protected
-from the other side is refused outright: entries are append-only, and accounts stay.
+the database. The check of balances looks the entry up anyway; a second one beside it does so for accounts.
+What they protected from the other side is refused outright: entries are append-only, and accounts stay.
 """
 
 from alembic import op
@@ -12,31 +12,17 @@ down_revision = "billing_0005"
 branch_labels = None
 depends_on = None
 
-# Looked up by subqueries of their own, for the reason that migration billing_0001 gives.
-ENTRIES_BALANCE = """
-CREATE OR REPLACE FUNCTION refuse_unbalanced_entries() RETURNS trigger LANGUAGE plpgsql AS $$
-DECLARE bad uuid;
+# Looked up by a subquery of its own for each account, for the reason that migration billing_0001 gives.
+ACCOUNTS_EXIST = """
+CREATE FUNCTION refuse_postings_without_account() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE missing uuid;
 BEGIN
-    SELECT entry_id INTO bad
-    FROM (
-        SELECT entry_id, sum(amount_cents) AS total, count(*) AS sides,
-               min(business_date) AS first_date, max(business_date) AS last_date
-        FROM new_postings
-        GROUP BY entry_id
-    ) n
-    WHERE n.total <> 0 OR n.sides < 2 OR n.first_date <> n.last_date
-       OR n.first_date IS DISTINCT FROM
-          (SELECT e.business_date FROM journal_entries e WHERE e.id = n.entry_id)
-    LIMIT 1;
-    IF FOUND THEN
-        RAISE EXCEPTION 'entry % does not balance', bad USING ERRCODE = 'integrity_constraint_violation';
-    END IF;
-    SELECT account_id INTO bad
+    SELECT account_id INTO missing
     FROM (SELECT DISTINCT account_id FROM new_postings) n
     WHERE (SELECT a.id FROM ledger_accounts a WHERE a.id = n.account_id) IS NULL
     LIMIT 1;
     IF FOUND THEN
-        RAISE EXCEPTION 'account % does not exist', bad USING ERRCODE = 'foreign_key_violation';
+        RAISE EXCEPTION 'account % does not exist', missing USING ERRCODE = 'foreign_key_violation';
     END IF;
     RETURN NULL;
 END $$
@@ -51,7 +37,11 @@ END $$
 
 
 def upgrade() -> None:
-    op.execute(ENTRIES_BALANCE)
+    op.execute(ACCOUNTS_EXIST)
+    op.execute(
+        "CREATE TRIGGER postings_of_accounts AFTER INSERT ON postings REFERENCING NEW TABLE AS new_postings"
+        " FOR EACH STATEMENT EXECUTE FUNCTION refuse_postings_without_account()"
+    )
     op.execute(ACCOUNTS_STAY)
     op.execute(
         "CREATE TRIGGER ledger_accounts_stay BEFORE DELETE OR TRUNCATE OR UPDATE OF id ON ledger_accounts"
