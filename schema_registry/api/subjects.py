@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import Query, Request, Response
+from fastapi import Depends, Query, Request, Response
 
 from schema_registry import commands, queries
 from schema_registry.api.answers import (
@@ -30,6 +30,21 @@ Flag = Annotated[str | None, Query()]
 VERSION = "/subjects/" + SUBJECT + "/versions/{version}"
 
 
+async def version_in_form(
+    session: Reading,
+    subject: SubjectName,
+    version: VersionName,
+    deleted: Flag = None,
+    form: Format = "",
+) -> Registered:
+    """The version that an address names, with its text in the form that is asked for."""
+    found = await queries.version(session, subject, version_number(version), deleted=flag(deleted))
+    return await queries.in_form(session, found, form)
+
+
+Named = Annotated[Registered, Depends(version_in_form)]
+
+
 @router.get("/subjects")
 async def subjects(
     request: Request,
@@ -41,16 +56,8 @@ async def subjects(
 
 
 @router.get(VERSION + "/schema")
-async def version_text(
-    request: Request,
-    session: Reading,
-    subject: SubjectName,
-    version: VersionName,
-    deleted: Flag = None,
-    form: Format = "",
-) -> Response:
-    found = await queries.version(session, subject, version_number(version), deleted=flag(deleted))
-    return raw(request, (await queries.in_form(session, found, form)).text)
+async def version_text(request: Request, named: Named) -> Response:
+    return raw(request, named.text)
 
 
 @router.get(VERSION + "/referencedby")
@@ -61,16 +68,8 @@ async def referenced_by(
 
 
 @router.get(VERSION)
-async def version(
-    request: Request,
-    session: Reading,
-    subject: SubjectName,
-    version: VersionName,
-    deleted: Flag = None,
-    form: Format = "",
-) -> Response:
-    found = await queries.version(session, subject, version_number(version), deleted=flag(deleted))
-    return kept(request, (await queries.in_form(session, found, form)).as_json())
+async def version(request: Request, named: Named) -> Response:
+    return kept(request, named.as_json())
 
 
 @router.delete(VERSION)

@@ -37,6 +37,19 @@ Source: the Protobuf language guide, "Updating A Message Type".
 """
 
 
+@dataclass(frozen=True, slots=True)
+class _FieldKinds:
+    """What a field is called that one side alone has: as an alternative, as a required one, as any other."""
+
+    in_oneof: Kind
+    required: Kind
+    any_other: Kind
+
+
+_REMOVED = _FieldKinds(Kind.ONEOF_FIELD_REMOVED, Kind.REQUIRED_FIELD_REMOVED, Kind.FIELD_REMOVED)
+_ADDED = _FieldKinds(Kind.ONEOF_FIELD_ADDED, Kind.REQUIRED_FIELD_ADDED, Kind.FIELD_ADDED)
+
+
 def protobuf_differences(original: ProtobufDocument, update: ProtobufDocument) -> list[ProtobufDifference]:
     """Every difference between the two, those of imported messages among them."""
     return list(_Comparison(original.linked(), update.linked()).differences())
@@ -106,9 +119,9 @@ class _Comparison:
         for number in sorted({*before, *after}):
             here = f"{path}/{number}"
             if number not in after:
-                yield from _removed(before[number], was, becomes, path)
+                yield _alone(before[number], was, becomes, path, _REMOVED)
             elif number not in before:
-                yield from _added(after[number], was, becomes, path)
+                yield _alone(after[number], becomes, was, path, _ADDED)
             else:
                 if number in was and number not in becomes:
                     yield ProtobufDifference(Kind.ONEOF_FIELD_MOVED_TO_TOP_LEVEL, here)
@@ -225,29 +238,18 @@ def _joined(
             yield ProtobufDifference(Kind.FIELD_MOVED_TO_EXISTING_ONEOF, f"{path}/{name}")
 
 
-def _removed(
-    field: FieldDescriptor, was: Mapping[int, str], becomes: Mapping[int, str], path: str
-) -> Iterator[ProtobufDifference]:
-    oneof = was.get(field.number)
-    if oneof is not None and oneof in becomes.values():
-        # A reader could not tell an alternative it does not know from none at all.
-        yield ProtobufDifference(Kind.ONEOF_FIELD_REMOVED, f"{path}/{oneof}/{field.number}")
-    elif field.is_required:
-        yield ProtobufDifference(Kind.REQUIRED_FIELD_REMOVED, f"{path}/{field.number}")
-    else:
-        yield ProtobufDifference(Kind.FIELD_REMOVED, f"{path}/{field.number}")
+def _alone(
+    field: FieldDescriptor, here: Mapping[int, str], there: Mapping[int, str], path: str, kinds: _FieldKinds
+) -> ProtobufDifference:
+    """A field that one side alone has; `here` are the oneofs of its own side, by the numbers of their fields.
 
-
-def _added(
-    field: FieldDescriptor, was: Mapping[int, str], becomes: Mapping[int, str], path: str
-) -> Iterator[ProtobufDifference]:
-    oneof = becomes.get(field.number)
-    if oneof is not None and oneof in was.values():
-        yield ProtobufDifference(Kind.ONEOF_FIELD_ADDED, f"{path}/{oneof}/{field.number}")
-    elif field.is_required:
-        yield ProtobufDifference(Kind.REQUIRED_FIELD_ADDED, f"{path}/{field.number}")
-    else:
-        yield ProtobufDifference(Kind.FIELD_ADDED, f"{path}/{field.number}")
+    A reader could not tell an alternative it does not know from none at all.
+    """
+    oneof = here.get(field.number)
+    if oneof is not None and oneof in there.values():
+        return ProtobufDifference(kinds.in_oneof, f"{path}/{oneof}/{field.number}")
+    kind = kinds.required if field.is_required else kinds.any_other
+    return ProtobufDifference(kind, f"{path}/{field.number}")
 
 
 def _kind(field: FieldDescriptor) -> str:
