@@ -7,7 +7,6 @@ offer. Neither has a relay beside it, which our worker has.
 """
 
 import asyncio
-import os
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -124,5 +123,5 @@ PEERS = {
 
 
 if __name__ == "__main__":
-    telemetry.configure_logging("billing", "peer", os.environ.get("PEER_LOG_LEVEL", "WARNING"))
+    telemetry.configure_logging("billing", "peer", "WARNING")
     PEERS[sys.argv[1]]()
