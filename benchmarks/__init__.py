@@ -5,6 +5,9 @@ import sys
 
 
 def ates(*arguments: str) -> str:
-    """What the command printed; raises `subprocess.CalledProcessError` when it failed."""
+    """What the command printed; ends the benchmark with the command's own words when it failed."""
     command = [sys.executable, "-m", "local_stack", *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout  # noqa: S603  our own program
+    done = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603  our own program
+    if done.returncode:
+        sys.exit(f"./ates {' '.join(arguments)}: {(done.stderr or done.stdout).strip()}")
+    return done.stdout

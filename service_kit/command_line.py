@@ -14,6 +14,10 @@ from service_kit.settings import ServiceSettings
 
 log = structlog.get_logger()
 
+KEEP_ALIVE_S = 75
+"""How long an idle connection stays open: longer than any gateway keeps it, as a click that is sent into a
+connection that closes in the same moment is lost with a 502."""
+
 
 def service_commands(
     package: str, settings: Callable[[], ServiceSettings], *, has_worker: bool = True
@@ -47,6 +51,7 @@ def service_commands(
             proxy_headers=True,
             forwarded_allow_ips="127.0.0.1",
             timeout_graceful_shutdown=5,
+            timeout_keep_alive=KEEP_ALIVE_S,
         )
 
     if has_worker:

@@ -21,6 +21,9 @@ IDENTITY_HEADERS = (
 
 _START_PAGE = "/auth/"
 
+KEEP_ALIVE_S = 60
+"""How long an idle connection to a service is used again. Less than the service keeps it open."""
+
 
 class Gateway:
     """A Caddyfile, written anew at each start, and how to run it."""
@@ -149,6 +152,9 @@ def _route(name: str, address: str) -> str:
 			lb_try_duration 5s
 			lb_try_interval 100ms
 			flush_interval -1
+			transport http {{
+				keepalive {KEEP_ALIVE_S}s
+			}}
 		}}
 	}}"""
 

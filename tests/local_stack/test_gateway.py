@@ -9,8 +9,10 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from local_stack.engines import gateway as engine
 from local_stack.engines.gateway import Gateway, caddyfile
 from local_stack.ports import PortChooser
+from service_kit import command_line
 from tests.support.engines import running
 
 
@@ -106,3 +108,9 @@ def test_written_anew_at_each_start(tmp_path: Path) -> None:
     for port in (18001, 18002):
         Gateway(tmp_path, port, {"tracker": "127.0.0.1:1"}).prepare()
     assert ":18002 {" in (tmp_path / "Caddyfile").read_text()
+
+
+def test_gateway_lets_go_first() -> None:
+    """An idle connection ends at the gateway before it ends at the service, so that no click is lost."""
+    assert f"keepalive {engine.KEEP_ALIVE_S}s" in caddyfile(":8080", {"tracker": "tracker-web:8000"})
+    assert engine.KEEP_ALIVE_S < command_line.KEEP_ALIVE_S
