@@ -34,6 +34,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from local_stack.credentials import Credentials
 from local_stack.engines.databases import ensure_database
+from local_stack.engines.jars import bring_jars
 from local_stack.engines.java import find_java
 from local_stack.engines.kafka import Kafka
 from local_stack.engines.postgres import Postgres
@@ -91,13 +92,9 @@ async def engines() -> AsyncIterator[Stage]:
         credentials = Credentials(home.secrets_file)
         server = Postgres(home.postgres, layout.postgres, credentials.postgres)
         server.prepare()
-        broker = Kafka(
-            home.kafka,
-            layout.kafka,
-            layout.kafka_controller,
-            java=find_java(),
-            jars=installed_folder() / "java",
-        )
+        jars = installed_folder() / "java"
+        bring_jars(jars)
+        broker = Kafka(home.kafka, layout.kafka, layout.kafka_controller, java=find_java(), jars=jars)
         broker.prepare()
         running = []
         for name, engine in (("postgres", server), ("kafka", broker)):

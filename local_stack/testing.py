@@ -21,6 +21,10 @@ _NODE_PACKAGES = ROOT / "tests" / "schema_registry" / "node" / "package.json"
 _NPM_S = 300
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
+_SIDE_BY_SIDE = ("-n", "2", "--no-loadscope-reorder")
+"""In the order of the files: by their number of tests, the slowest ones, which are alone, would come last."""
+_TOLD = ("--durations=25", "--durations-min=5", "--cov", "--cov-report=term:skip-covered")
+
 CHECKS = {
     "ruff, rules": ("ruff", "check", "."),
     "ruff, format": ("ruff", "format", "--check", "."),
@@ -46,8 +50,7 @@ def run_tests(arguments: Sequence[str], console: Console) -> int:
         console.print(f"[red]Failed before the tests: {', '.join(failed)}[/]")
     sys.stdout.flush()
     # Last, so that its summary is the last line.
-    slowest = ["--durations=25", "--durations-min=5"]
-    tests = _run(["pytest", "-n", "2", *slowest, "--cov", "--cov-report=term:skip-covered"], environment)
+    tests = _run(["pytest", *_SIDE_BY_SIDE, *_TOLD], environment)
     if tests == _SOME_FAILED:
         tests = _once_more(environment, console)
     return tests or (1 if failed else 0)

@@ -5,8 +5,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import hypothesis
 import pytest
 import structlog
+from xdist.remote import Producer
 
 from local_stack.engines.kafka import Kafka
 from local_stack.engines.postgres import Postgres
@@ -14,9 +16,25 @@ from service_kit.clock import FixedClock
 from tests.support import engines
 from tests.support.databases import Databases
 from tests.support.services import Service
+from tests.support.sharing import JOURNEYS, ByWhatTheyStart
 
 NOON = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 """A Monday, noon in Moscow."""
+
+
+# How long an example may take is no claim about what it shows.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # They take longest, and one process has them all: whoever begins with them ends with the others.
+    items.sort(key=lambda item: not item.nodeid.startswith(JOURNEYS))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByWhatTheyStart:
+    return ByWhatTheyStart(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -35,7 +35,6 @@ async def views_after(service: Service, views: ReadViews, batches: list[Any]) ->
 class TestFold:
     @settings(
         max_examples=25,
-        deadline=None,
         suppress_health_check=[HealthCheck.function_scoped_fixture],
         derandomize=True,
     )

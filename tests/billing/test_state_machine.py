@@ -214,7 +214,6 @@ def test_any_life_of_the_ledger(databases: Databases, tmp_path: Path) -> None:
             settings=settings(
                 max_examples=8,
                 stateful_step_count=20,
-                deadline=None,
                 derandomize=True,
                 suppress_health_check=list(HealthCheck),
             ),

@@ -387,7 +387,7 @@ def class_of(document: ProtobufDocument) -> type[Message]:
     return GetMessageClass(document.linked().message_types_by_name["M"])
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES)
 @given(messages(), st.data())
 def test_no_record_is_lost_or_refused(old: DescriptorProto, data: Any) -> None:
     """After a compatible change whatever was written is read, and no field that both know goes missing."""

@@ -152,7 +152,7 @@ def changed_value(draw: st.DrawFn, keyword: str, value: Any) -> Any:
 pairs = schemas.flatmap(lambda schema: st.tuples(st.just(schema), changed(schema)))
 
 
-@settings(max_examples=600, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=600, suppress_health_check=list(HealthCheck))
 @given(pair=pairs, dialect=DIALECTS)
 def test_what_was_valid_stays_valid(pair: tuple[Any, Any], dialect: Dialect) -> None:
     """No value contradicts the verdict that everything valid stays valid."""
@@ -166,7 +166,7 @@ def test_what_was_valid_stays_valid(pair: tuple[Any, Any], dialect: Dialect) -> 
     assert not broken, f"{json.dumps(original)} -> {json.dumps(update)} breaks {broken[0]!r}"
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=200, suppress_health_check=list(HealthCheck))
 @given(schema=schemas, dialect=DIALECTS)
 def test_a_schema_is_within_anything(schema: Any, dialect: Dialect) -> None:
     """Everything may become the empty schema, and nothing may become anything."""
