@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, false, func, select
 
 from schema_registry.domain import errors
-from schema_registry.domain.configuration import Configuration
+from schema_registry.domain.configuration import Configuration, has_rule
 from schema_registry.domain.contexts import DEFAULT, EVERY, context_of, name_in, prefix_of
 from schema_registry.domain.documents import Reference
 from schema_registry.domain.errors import Code, RegistryError
@@ -35,6 +35,7 @@ from schema_registry.models.lookups import (
     subject_meant,
     versions_of,
 )
+from schema_registry.models.tagging import retagged, tags_of
 from service_kit.database import ReadSession
 
 T = TypeVar("T")
@@ -139,6 +140,17 @@ async def text_in_form(session: ReadSession, found: Schema, wanted: str) -> str:
     return await formatted(session, found.schema_type, found.text, references, wanted)
 
 
+async def schema_tags(
+    session: ReadSession, found: Registered | Schema, wanted: Sequence[str]
+) -> dict[str, list[dict[str, Any]]]:
+    """The parts that carry one of these tags, as the protocol shows them; nothing where there are none."""
+    if not wanted:
+        return {}
+    references = [one if isinstance(one, Reference) else Reference(**one) for one in found.references]
+    tags = await tags_of(session, found.schema_type, found.text, references, wanted)
+    return {"schemaTags": [one.as_json() for one in tags]} if tags else {}
+
+
 async def highest_id(session: ReadSession, subject: str = "") -> int:
     """The highest id given out in the subject's context."""
     statement = select(func.max(Schema.id)).where(Schema.context == context_of(subject))
@@ -174,13 +186,24 @@ async def uses_of(
 
 
 async def schemas(
-    session: ReadSession, prefix: str, listing: Listing, *, latest_only: bool = False, aliases: bool = False
+    session: ReadSession,
+    prefix: str,
+    listing: Listing,
+    *,
+    latest_only: bool = False,
+    aliases: bool = False,
+    rule_type: str = "",
 ) -> list[Registered]:
-    """Every version of every subject; with `aliases` also under the other names of each."""
+    """Every version of every subject; with `aliases` also under the other names of each.
+
+    With `rule_type` only those that have a rule of that type.
+    """
     statement = (
         registered_rows().where(_named(prefix)).order_by(SubjectVersion.subject, SubjectVersion.version)
     )
     found = [one for one in await all_of(session, statement) if listing.shows(deleted=one.deleted)]
+    if rule_type:
+        found = [one for one in found if has_rule(one.rule_set, rule_type)]
     if latest_only:
         found = list({one.subject: one for one in found}.values())
     if aliases:
@@ -217,6 +240,7 @@ async def registered_already(
 ) -> Registered | None:
     """The version a registration would answer without changing anything; None when it would have to."""
     refuse_other_types(candidate.schema_type)
+    candidate = await retagged(session, subject, candidate)
     normalize = normalize or (await configuration_of(session, subject)).normalize
     if normalize:
         candidate = normalized(candidate)

@@ -14,11 +14,12 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from schema_registry import queries
-from schema_registry.api.blocks import MetadataBlock, RuleSetBlock
+from schema_registry.api.blocks import MetadataBlock, RuleSetBlock, TagsOfParts, tagged_parts
 from schema_registry.domain.contexts import setting_name, subject_name
 from schema_registry.domain.documents import Reference
 from schema_registry.domain.errors import Code, RegistryError
 from schema_registry.domain.registered import VERSION_MAX, Candidate
+from schema_registry.domain.tags import Retagging
 from schema_registry.queries import Listing
 from service_kit.errors import Malformed
 from service_kit.web import Reading
@@ -173,6 +174,14 @@ class CandidatePayload(BaseModel):
     rule_set: RuleSetBlock | None = Field(default=None, alias="ruleSet")
     id: int | None = Field(default=None, ge=-1, le=VERSION_MAX)
     version: int | None = Field(default=None, ge=-1, le=VERSION_MAX)
+    tags_to_add: TagsOfParts | None = Field(default=None, alias="schemaTagsToAdd")
+    tags_to_remove: TagsOfParts | None = Field(default=None, alias="schemaTagsToRemove")
+    propagate_tags: bool | None = Field(default=None, alias="propagateSchemaTags")
+
+    def retagging(self) -> Retagging:
+        return Retagging(
+            tagged_parts(self.tags_to_add), tagged_parts(self.tags_to_remove), self.propagate_tags or False
+        )
 
 
 def described(kind: type[BaseModel]) -> dict[str, Any]:
@@ -218,6 +227,7 @@ async def candidate(request: Request) -> Candidate:
         rule_set=found.rule_set,
         id=found.id,
         version=found.version,
+        retagging=found.retagging(),
     )
 
 
@@ -264,6 +274,12 @@ def listing(
 ) -> Listing:
     return Listing(flag(deleted), flag(deleted_only), offset, limit if limit >= 0 else None)
 
+
+FindTags = Annotated[list[str] | None, Query(alias="findTags", max_length=100)]
+"""Tags inside of the schema to be told of; `*` for any."""
+
+ReferenceFormat = Annotated[str, Query(alias="referenceFormat", max_length=50)]
+"""How references are wanted: they always stand with the whole names of their subjects."""
 
 SubjectName = Annotated[str, Depends(subject)]
 VersionName = Annotated[

@@ -6,6 +6,8 @@ from typing import Annotated, Any
 import orjson
 from pydantic import AfterValidator, BaseModel, Field, TypeAdapter
 
+from schema_registry.domain.tags import PartKind, Tagged
+
 WHOLE_NUMBER_MAX = 2**63
 """Numbers from here on come back from PostgreSQL as whole ones that few clients can read."""
 
@@ -63,6 +65,28 @@ def _shaped(kind: type[BaseModel]) -> AfterValidator:
 
 MetadataBlock = Annotated[dict[str, Any], _shaped(Metadata)]
 RuleSetBlock = Annotated[dict[str, Any], _shaped(RuleSet)]
+
+
+class TaggedPart(BaseModel):
+    """A part of a schema, as `object.address.object.city`, and whether it is a record or a field."""
+
+    path: str = Field(alias="entityPath", min_length=1, max_length=2000)
+    kind: PartKind = Field(alias="entityType")
+
+
+class TagsOfPart(BaseModel):
+    part: TaggedPart = Field(alias="schemaEntity")
+    tags: list[Annotated[str, Field(min_length=1, max_length=255)]] = Field(max_length=100)
+
+    def tagged(self) -> Tagged:
+        return Tagged(self.part.path, self.part.kind, tuple(self.tags))
+
+
+TagsOfParts = Annotated[list[TagsOfPart], Field(max_length=1000)]
+
+
+def tagged_parts(found: list[TagsOfPart] | None) -> tuple[Tagged, ...]:
+    return tuple(one.tagged() for one in found or ())
 
 
 def _held(text: str) -> float:

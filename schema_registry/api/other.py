@@ -5,8 +5,7 @@ from typing import Annotated
 from fastapi import Query, Request, Response
 
 from schema_registry import commands, queries
-from schema_registry.api.answers import Part, VersionName, answer, kept
-from schema_registry.api.names import SUBJECT
+from schema_registry.api.answers import Part, answer, kept
 from schema_registry.api.rights import Writer
 from schema_registry.domain.contexts import context_name
 from schema_registry.domain.errors import Code, RegistryError
@@ -65,13 +64,4 @@ for _method in ("GET", "POST", "PUT", "DELETE"):
         associations,
         methods=[_method],
         operation_id=f"associations_{_method.lower()}",
-    )
-
-
-@router.post("/subjects/" + SUBJECT + "/versions/{version}/tags")
-async def tags(subject: str, version: VersionName) -> Response:
-    """Tags inside of schemas would be changes of contracts that nobody reviewed."""
-    raise RegistryError(
-        Code.OPERATION_NOT_PERMITTED,
-        f"Subject '{subject}' version {version} keeps its tags: register a version whose metadata has them",
     )

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import Query, Request, Response
 
 from schema_registry import queries
-from schema_registry.api.answers import Format, Part, flag, kept, raw
+from schema_registry.api.answers import FindTags, Format, Part, ReferenceFormat, flag, kept, raw
 from schema_registry.domain.contexts import EVERY, setting_name
 from schema_registry.domain.errors import schema_not_found
 from schema_registry.domain.registered import AVRO_TYPE, VERSION_MAX
@@ -32,8 +32,11 @@ async def schemas(
     prefix: Annotated[str, Query(alias="subjectPrefix")] = EVERY,
     latest: Annotated[str | None, Query(alias="latestOnly")] = None,
     aliases: Annotated[str | None, Query()] = None,
+    rule_type: Annotated[str, Query(alias="ruleType", max_length=255)] = "",
 ) -> Response:
-    found = await queries.schemas(session, prefix, part, latest_only=flag(latest), aliases=flag(aliases))
+    found = await queries.schemas(
+        session, prefix, part, latest_only=flag(latest), aliases=flag(aliases), rule_type=rule_type
+    )
     return kept(request, [one.as_json() for one in found])
 
 
@@ -44,10 +47,13 @@ async def schema(
     schema_id: str,
     place: Subject = "",
     form: Format = "",
+    tags: FindTags = None,
     highest: Annotated[str | None, Query(alias="fetchMaxId")] = None,
+    _reference_form: ReferenceFormat = "",
 ) -> Response:
     row = await queries.schema(session, _id(schema_id), setting_name(place))
     found = _as_json(row, await queries.text_in_form(session, row, form))
+    found |= await queries.schema_tags(session, row, tags or ())
     if flag(highest):
         found["maxId"] = await queries.highest_id(session, setting_name(place))
     return kept(request, found)

@@ -143,6 +143,12 @@ async def _configure(request: Request, session: Writing, subject: str) -> Respon
 
 
 def _refuse_unknown_policy(policy: str | None) -> None:
+    if policy == "LOGICAL":
+        raise RegistryError(
+            Code.INVALID_LEVEL,
+            "This registry does not compare schemas as types of Flink and Iceberg tables. Valid values of "
+            f"compatibilityPolicy are {' and '.join(POLICIES)}",
+        )
     if policy is not None and policy not in POLICIES:
         raise RegistryError(
             Code.INVALID_LEVEL, f"Invalid compatibility policy. Valid values are {' and '.join(POLICIES)}"

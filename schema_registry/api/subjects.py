@@ -3,12 +3,15 @@
 from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request, Response
+from pydantic import BaseModel, Field
 
 from schema_registry import commands, queries
 from schema_registry.api.answers import (
     CandidatePayload,
+    FindTags,
     Format,
     Part,
+    ReferenceFormat,
     Sent,
     SubjectName,
     VersionName,
@@ -17,11 +20,15 @@ from schema_registry.api.answers import (
     flag,
     kept,
     raw,
+    read_body,
 )
+from schema_registry.api.blocks import MetadataBlock, RuleSetBlock, TagsOfParts, tagged_parts
 from schema_registry.api.names import SUBJECT
 from schema_registry.api.rights import Writer, note_change, writer_only
 from schema_registry.domain.contexts import EVERY
-from schema_registry.domain.registered import Registered, version_number
+from schema_registry.domain.errors import Code, RegistryError
+from schema_registry.domain.registered import VERSION_MAX, Registered, version_number
+from schema_registry.domain.tags import Retagging
 from service_kit.web import Reading, ServiceRouter, Writing
 
 router = ServiceRouter(tags=["subjects"])
@@ -68,8 +75,48 @@ async def referenced_by(
 
 
 @router.get(VERSION)
-async def version(request: Request, named: Named) -> Response:
-    return kept(request, named.as_json())
+async def version(
+    request: Request,
+    session: Reading,
+    named: Named,
+    tags: FindTags = None,
+    _reference_form: ReferenceFormat = "",
+) -> Response:
+    return kept(request, named.as_json() | await queries.schema_tags(session, named, tags or ()))
+
+
+class TagPayload(BaseModel):
+    """What the next version has that this one has not."""
+
+    tags_to_add: TagsOfParts | None = Field(default=None, alias="tagsToAdd")
+    tags_to_remove: TagsOfParts | None = Field(default=None, alias="tagsToRemove")
+    version: int | None = Field(default=None, alias="newVersion", ge=1, le=VERSION_MAX)
+    metadata: MetadataBlock | None = None
+    rule_set: RuleSetBlock | None = Field(default=None, alias="ruleSet")
+    rules_to_merge: RuleSetBlock | None = Field(default=None, alias="rulesToMerge")
+    rules_to_remove: list[str] | None = Field(default=None, alias="rulesToRemove", max_length=1000)
+
+
+@router.post(VERSION + "/tags", openapi_extra=described(TagPayload))
+async def tag(
+    request: Request, session: Writing, _writer: Writer, subject: SubjectName, version: VersionName
+) -> Response:
+    """Register a version that is like this one but for the tags inside of its schema, metadata and rules."""
+    sent = await read_body(request, TagPayload)
+    if sent.rule_set is not None and (sent.rules_to_merge is not None or sent.rules_to_remove):
+        raise RegistryError(
+            Code.INVALID_RULE_SET, "ruleSet should be omitted if specifying rulesToMerge or rulesToRemove"
+        )
+    change = commands.TagChange(
+        tags=Retagging(tagged_parts(sent.tags_to_add), tagged_parts(sent.tags_to_remove)),
+        version=sent.version,
+        metadata=sent.metadata,
+        rule_set=sent.rule_set,
+        rules_to_merge=sent.rules_to_merge,
+        rules_to_remove=tuple(sent.rules_to_remove or ()),
+    )
+    found = await commands.tag(session, subject, version_number(version), change)
+    return answer(request, _registered(found))
 
 
 @router.delete(VERSION)

@@ -6,8 +6,10 @@ from schema_registry.commands.contracts import register_contracts
 from schema_registry.commands.deleting import delete_context, delete_subject, delete_version
 from schema_registry.commands.moving import bring_in
 from schema_registry.commands.registering import register
+from schema_registry.commands.tagging import TagChange, tag
 
 __all__ = [
+    "TagChange",
     "bring_in",
     "configure",
     "delete_context",
@@ -19,5 +21,6 @@ __all__ = [
     "register",
     "register_contracts",
     "set_mode",
+    "tag",
     "tell_change",
 ]

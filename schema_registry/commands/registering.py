@@ -26,6 +26,7 @@ from schema_registry.models.lookups import (
     same_schema,
     versions_of,
 )
+from schema_registry.models.tagging import retagged
 from service_kit.database import Session
 
 
@@ -40,6 +41,7 @@ async def register(
     mode = await mode_of(session, subject)
     if candidate.id is not None and candidate.id >= 0 and mode is not Mode.IMPORT:
         raise RegistryError(Code.OPERATION_NOT_PERMITTED, f"Subject {subject} is not in import mode")
+    candidate = await retagged(session, subject, candidate)
     document = await read_candidate(session, candidate, normalize=normalize)
     if normalize:
         candidate = normalized(candidate)

@@ -37,8 +37,8 @@ def read_avro(
     names = Names()
     try:
         for other in (references or {}).values():
-            make_avsc_object(_contents(other), names)
-        schema = make_avsc_object(_contents(text), names)
+            make_avsc_object(avro_contents(other), names)
+        schema = make_avsc_object(avro_contents(text), names)
     except RecursionError:
         raise invalid_schema("it is nested too deeply") from None
     except (AvroException, TypeError, AttributeError, KeyError, ValueError) as error:
@@ -48,7 +48,7 @@ def read_avro(
 
 def avro_form(text: str, *, normalize: bool) -> str:
     """The text by which equal schemas are known as equal: no white space, primitive types by their name."""
-    contents = _contents(text)
+    contents = avro_contents(text)
     if isinstance(contents, dict) and set(contents) == {"type"} and isinstance(contents["type"], str):
         contents = contents["type"]
     return json.dumps(contents, ensure_ascii=False, separators=(",", ":"), sort_keys=normalize)
@@ -79,7 +79,8 @@ def _message(kind: str, sentence: str, names: tuple[str, str]) -> str:
     )
 
 
-def _contents(text: str) -> Any:
+def avro_contents(text: str) -> Any:
+    """The JSON of a schema, or its bare name. Raises `RegistryError` when it is neither."""
     if not text.strip():
         raise invalid_schema("it is empty")
     if len(text) > TEXT_LENGTH_MAX:

@@ -1,6 +1,6 @@
 """What a subject is configured to, gathered from itself, its context and everything, nearest first."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,6 +84,20 @@ def merged_rules(under: Block | None, over: Block | None) -> Block | None:
             found[kind] = rules
     enable_at = over.get("enableAt", under.get("enableAt"))
     return found if enable_at is None else found | {"enableAt": enable_at}
+
+
+def has_rule(rules: Block | None, kind: str) -> bool:
+    """Whether any rule is of this type."""
+    parts = (part for part in (rules or {}).values() if isinstance(part, list))
+    return any(rule.get("type") == kind for part in parts for rule in part)
+
+
+def without_rules(rules: Block, names: Collection[str]) -> Block:
+    """The same rules but for those of these names."""
+    return {
+        kind: [rule for rule in part if rule.get("name") not in names] if isinstance(part, list) else part
+        for kind, part in rules.items()
+    }
 
 
 def _by_name(*blocks: Any) -> list[str]:

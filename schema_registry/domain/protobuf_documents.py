@@ -18,6 +18,7 @@ from schema_registry.domain.errors import invalid_schema
 from schema_registry.domain.protobuf_compiling import MAIN, compiled
 from schema_registry.domain.protobuf_options import OptionReader, linked, quoted
 from schema_registry.domain.protobuf_texts import protobuf_text
+from schema_registry.domain.tags import PartKind, Tagged
 
 DEFAULT_NAME = "default"
 """A schema has no file name of its own; this one stands in descriptors that clients ask for."""
@@ -48,6 +49,23 @@ class ProtobufDocument:
         """The text without extensions and the options that need them."""
         own = _own(self.files)
         return protobuf_text(own, OptionReader.of(FileDescriptorSet()), extensions=False)
+
+    def tags(self) -> list[Tagged]:
+        """The messages and fields that carry tags in Confluent's options, by their names in the file."""
+        files = FileDescriptorSet.FromString(self.files)
+        reader = OptionReader.of(files)
+        found: list[Tagged] = []
+        waiting = [(one, "") for one in reversed(files.file[-1].message_type)]
+        while waiting:
+            message, scope = waiting.pop()
+            name = f"{scope}{message.name}"
+            found.append(Tagged(name, PartKind.RECORD, reader.tags(message.options)))
+            found += (
+                Tagged(f"{name}.{field.name}", PartKind.FIELD, reader.tags(field.options))
+                for field in message.field
+            )
+            waiting.extend((one, f"{name}.") for one in reversed(message.nested_type))
+        return [one for one in found if one.tags]
 
 
 def read_protobuf(

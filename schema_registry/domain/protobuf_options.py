@@ -14,6 +14,9 @@ from schema_registry.domain.errors import invalid_schema
 
 ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
+TAGGING = ("confluent.message_meta", "confluent.field_meta")
+"""Extensions that carry tags, as the clients of Confluent's registry bring them."""
+
 Option = tuple[str, str]
 """Name and value, both as they are written."""
 
@@ -38,9 +41,7 @@ class OptionReader:
         return cls(pool_of(files))
 
     def read(self, options: Message, *, extensions: bool = True) -> list[Option]:
-        kind = self._pool.FindMessageTypeByName(options.DESCRIPTOR.full_name)
-        found = message_factory.GetMessageClass(kind)()
-        found.ParseFromString(options.SerializeToString())
+        found = self._known(options)
         if extensions and len(UnknownFieldSet(found)):
             raise invalid_schema("it has options that none of its imports defines")
         return [
@@ -49,6 +50,24 @@ class OptionReader:
             if extensions or not field.is_extension
             for written in self._values(field, value)
         ]
+
+    def tags(self, options: Message) -> tuple[str, ...]:
+        """The tags that Confluent's options give to a message or a field."""
+        if not options.ByteSize():
+            return ()
+        return tuple(
+            str(tag)
+            for field, value in self._known(options).ListFields()
+            if field.full_name in TAGGING
+            for tag in value.tags
+        )
+
+    def _known(self, options: Message) -> Message:
+        """The options with the extensions that the imports define."""
+        kind = self._pool.FindMessageTypeByName(options.DESCRIPTOR.full_name)
+        found = message_factory.GetMessageClass(kind)()
+        found.ParseFromString(options.SerializeToString())
+        return found
 
     def _values(self, field: FieldDescriptor, value: Any) -> list[str]:
         return [self._value(field, one) for one in (value if field.is_repeated else [value])]

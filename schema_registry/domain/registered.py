@@ -1,6 +1,6 @@
 """A registered version of a subject, and what a client may send to make one."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -8,6 +8,7 @@ from uuid import UUID
 from schema_registry.domain.contexts import DEFAULT, context_of, name_in
 from schema_registry.domain.documents import Reference
 from schema_registry.domain.errors import invalid_version
+from schema_registry.domain.tags import Retagging
 
 JSON_TYPE = "JSON"
 AVRO_TYPE = "AVRO"
@@ -66,6 +67,7 @@ class Candidate:
     rule_set: dict[str, Any] | None = None
     id: int | None = None
     version: int | None = None
+    retagging: Retagging = field(default_factory=Retagging)
 
     def within(self, subject: str) -> "Candidate":
         """The same for a subject of a context: references without a context stay inside of that one."""

@@ -128,7 +128,8 @@ async def _read_protobuf(text: str, references: dict[str, str], *, normalize: bo
     return await asyncio.to_thread(read_protobuf, text, normalize=normalize, references=references)
 
 
-async def _known_protobuf(text: str, references: dict[str, str]) -> "ProtobufDocument":
+async def protobuf_document(text: str, references: dict[str, str]) -> "ProtobufDocument":
+    """What is registered, read by the compiler in a process of its own."""
     from schema_registry.domain.protobuf_documents import known_protobuf  # noqa: PLC0415  as above
 
     return await asyncio.to_thread(known_protobuf, text, references)
@@ -139,7 +140,7 @@ async def document_of(session: ReadSession, registered: Registered) -> AnyDocume
     if registered.schema_type == AVRO_TYPE:
         return read_avro(registered.text, references=references)
     if registered.schema_type == PROTOBUF_TYPE:
-        return await _known_protobuf(registered.text, references)
+        return await protobuf_document(registered.text, references)
     return known_document(registered.text, references)
 
 
@@ -152,7 +153,7 @@ async def formatted(
     texts = await texts_of(session, references)
     if schema_type == AVRO_TYPE:
         return read_avro(text, references=texts).resolved()
-    document = await _known_protobuf(text, texts)
+    document = await protobuf_document(text, texts)
     return document.serialized() if wanted == SERIALIZED else document.without_extensions()
 
 

@@ -13,7 +13,8 @@ class TestPolicy:
         assert await asked.refused("POST", "/subjects/t/versions", more) == (409, 40901)
         await asked.put("/config/t", {"compatibility": "BACKWARD", "compatibilityPolicy": "LENIENT"})
         assert (await asked.post("/subjects/t/versions", more))["version"] == 2
-        assert await asked.refused("PUT", "/config/t", {"compatibilityPolicy": "KIND"}) == (422, 42203)
+        for policy in ("KIND", "LOGICAL"):
+            assert await asked.refused("PUT", "/config/t", {"compatibilityPolicy": policy}) == (422, 42203)
 
     async def test_group(self, asked: Asked) -> None:
         """Versions whose metadata names another group are not compared."""
