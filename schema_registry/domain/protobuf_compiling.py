@@ -5,6 +5,7 @@ A schema may import the schemas it names as references, Google's well-known type
 """
 
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -19,13 +20,25 @@ from schema_registry.domain.errors import invalid_schema
 MAIN = "the schema.proto"
 """No reference can have this name."""
 
-TEXT_LENGTH_MAX = 1_000_000
+TEXT_LENGTH_MAX = 400_000
+"""Characters of one schema: as many as are read, linked and written again in less than a second."""
+
 REFERENCE_LENGTH_MAX = 200
 COMPILING_S_MAX = 10
+COMPILER_S_MAX = 1
+"""Seconds of processor: thousands of reserved numbers take the compiler time by their square."""
+
 ERRORS_SHOWN = 5
 KEPT = 512
 KEPT_LENGTH_MAX = 64_000
 """What is longer is compiled anew each time it is asked for, so that memory stays small."""
+
+_LIMITED = f"""
+import resource, sys
+resource.setrlimit(resource.RLIMIT_CPU, ({COMPILER_S_MAX}, {COMPILER_S_MAX}))
+from grpc_tools import protoc
+sys.exit(protoc.main(sys.argv))
+"""
 
 _AT_ONCE = BoundedSemaphore(2)
 _REFERENCE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
@@ -60,7 +73,7 @@ _kept = lru_cache(maxsize=KEPT)(_compiled)
 
 
 def _run(folder: Path) -> bytes:
-    command = [sys.executable, "-I", "-m", "grpc_tools.protoc", "-Irefs", "-Imain", *_well_known()]
+    command = [sys.executable, "-I", "-c", _LIMITED, "-Irefs", "-Imain", *_well_known()]
     command += ["--include_imports", "--descriptor_set_out=set", MAIN]
     with _AT_ONCE:
         try:
@@ -74,6 +87,8 @@ def _run(folder: Path) -> bytes:
             )
         except subprocess.TimeoutExpired:
             raise invalid_schema("it takes too long to be compiled") from None
+    if done.returncode in {-signal.SIGXCPU, -signal.SIGKILL}:
+        raise invalid_schema("it takes too long to be compiled")
     if done.returncode != 0:
         raise invalid_schema(_reasons(done.stderr.decode(errors="replace")))
     return (folder / "set").read_bytes()

@@ -16,7 +16,7 @@ from google.protobuf.message import DecodeError
 
 from schema_registry.domain.errors import invalid_schema
 from schema_registry.domain.protobuf_compiling import MAIN, compiled
-from schema_registry.domain.protobuf_options import OptionReader, linked, quoted
+from schema_registry.domain.protobuf_options import OptionReader, linked, pool_of, quoted
 from schema_registry.domain.protobuf_texts import protobuf_text
 from schema_registry.domain.tags import PartKind, Tagged
 
@@ -77,8 +77,9 @@ def read_protobuf(
     named = {name: _source(other, {}) for name, other in (references or {}).items()}
     files = compiled(_source(text, named), named)
     found = FileDescriptorSet.FromString(files)
-    linked(found)
-    written = protobuf_text(found.file[-1], OptionReader.of(found), normalize=normalize)
+    pool = pool_of(found)
+    linked(found, pool)
+    written = protobuf_text(found.file[-1], OptionReader(pool), normalize=normalize)
     return ProtobufDocument(written, files)
 
 

@@ -21,11 +21,10 @@ Option = tuple[str, str]
 """Name and value, both as they are written."""
 
 
-def linked(files: FileDescriptorSet) -> FileDescriptor:
+def linked(files: FileDescriptorSet, pool: DescriptorPool | None = None) -> FileDescriptor:
     """The last of the files with its types resolved. Raises `RegistryError` when they do not fit together."""
-    pool = pool_of(files)
     try:
-        return pool.FindFileByName(files.file[-1].name)
+        return (pool or pool_of(files)).FindFileByName(files.file[-1].name)
     except KeyError as error:
         raise invalid_schema(str(error)) from None
 

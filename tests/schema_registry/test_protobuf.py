@@ -15,6 +15,9 @@ TASK = 'syntax = "proto3"; package tasks; message Task { string id = 1; }'
 PRICED = 'syntax = "proto3"; package tasks; message Task { string id = 1; int32 price = 2; }'
 MONEY = 'syntax = "proto3"; package money; message Money { int64 cents = 1; }'
 PAID = 'syntax = "proto3"; package tasks; import "money/money.proto"; message Paid { money.Money sum = 1; }'
+RESERVED = 'syntax = "proto3"; enum E { A = 0; reserved ' + ", ".join(map(str, range(2, 100_000, 2))) + "; }"
+"""The compiler compares each of these numbers with every other."""
+
 TASK_FORM = """syntax = "proto3";
 package tasks;
 
@@ -160,7 +163,8 @@ class TestOneForm:
             ("\ud800", "characters that are none"),
             ('{"type": "string"}', "Expected top-level statement"),
             ("message A {" * 5000 + "}" * 5000, "Reached maximum recursion limit"),
-            ("; " * 500_001, "longer than"),
+            pytest.param("; " * 200_001, "longer than", id="longer"),
+            pytest.param(RESERVED, "takes too long", id="costly"),
         ],
     )
     def test_what_is_no_schema(self, text: str, words: str) -> None:
