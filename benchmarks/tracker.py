@@ -57,7 +57,7 @@ BARE_PAGE = "select * from tasks where assignee_id = $1 and status = 'open' orde
 BARE_COMPLETION = "update tasks set status = 'done', completed_at = now() where id = $1 and status = 'open'"
 EMPTY = """
 set session_replication_role = replica;
-truncate tasks, task_search, task_history, distributions, accounts, outbox cascade
+truncate tasks, task_search, task_history, distribution_parts, distributions, accounts, outbox cascade
 """
 FILL_ACCOUNTS = """
 insert into accounts (id, role, role_changed_at, active)
@@ -146,21 +146,26 @@ async def distribute(stage: Stage, database: Database) -> dict[str, Any]:
     manager = CurrentUser(guid=UUID(int=1), role=Role.MANAGER)
     sample = await open_tasks(database, COMPLETIONS_PER_S * 60)
     async with database.transaction() as session:
-        run = await commands.request_distribution(session, manager)
+        await commands.request_distribution(session, manager)
     dice = domain.fair_dice()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     own_before, server_before = time.process_time(), await server_cpu_s(stage)
     stop = asyncio.Event()
     completing = asyncio.create_task(complete_steadily(database, sample, stop))
     begun = time.perf_counter()
-    found = run
-    while found.finished_at is None:
-        async with database.transaction() as session:
-            step = await commands.run_distribution_chunk(
-                session, random=dice, size=stage.settings.distribution_chunk
-            )
-        assert step is not None  # noqa: S101  nobody else works in this database
-        found = step
+    async with database.transaction() as session:
+        await commands.cut_distribution(session, size=stage.settings.distribution_chunk)
+
+    async def deal() -> None:
+        dealt: int | None = 0
+        while dealt is not None:
+            async with database.transaction() as session:
+                dealt = await commands.deal_distribution_part(session, random=dice)
+
+    await asyncio.gather(*(deal() for _ in range(stage.settings.distribution_hands)))
+    async with database.transaction() as session:
+        found = await commands.finish_distribution(session)
+    assert found is not None  # noqa: S101  nobody else works in this database
     took = time.perf_counter() - begun
     stop.set()
     waits_ms = await completing

@@ -156,10 +156,21 @@ class Distribution(Base):
     tasks_total: Mapped[int] = mapped_column(Integer)
     """Open tasks at the press; some may be completed before the run comes to them."""
     tasks_assigned: Mapped[int] = mapped_column(Integer)
-    cursor: Mapped[UUID | None] = mapped_column(Uuid)
-    """The last task that was dealt with; a run that was killed goes on behind it."""
+    cut_upto: Mapped[UUID | None] = mapped_column(Uuid)
+    """How far its tasks have been cut into parts; the run's own id when all of them have."""
     correlation_id: Mapped[str | None] = mapped_column(Text)
     """Of the press, so that each assignment can be traced to it."""
+
+
+class DistributionPart(Base):
+    """A stretch of tasks that nobody has dealt yet; it goes in the transaction of their assignments."""
+
+    __tablename__ = "distribution_parts"
+
+    distribution_id: Mapped[UUID] = mapped_column(ForeignKey("distributions.id"), primary_key=True)
+    first_task_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    until_task_id: Mapped[UUID] = mapped_column(Uuid)
+    """The first task behind it."""
 
 
 class SavedFilter(Base):

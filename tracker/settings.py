@@ -16,8 +16,11 @@ class TrackerSettings(ServiceSettings):
     """How people read the two states: `birds` says "birdie in a cage" and "millet in a bowl", `plain` says
     "open" and "done". Labels only: the API and the events always say open and done."""
 
-    distribution_chunk: int = 5000
+    distribution_chunk: int = Field(default=2500, ge=1)
     """Open tasks that one transaction of a distribution assigns; they are locked for that long."""
+
+    distribution_hands: int = Field(default=2, ge=1, le=4)
+    """Transactions of a distribution that one worker process has under way at a time."""
 
     distribution_poll_s: float = 2
     """How often the worker looks for a distribution, should the wake-up have been lost."""

@@ -1,5 +1,7 @@
 """Composition of the worker process: relay, consumer, and the ticks that deal out and import tasks."""
 
+import asyncio
+from random import Random
 from uuid import UUID
 
 import structlog
@@ -17,17 +19,10 @@ log = structlog.get_logger()
 def work(settings: ServiceSettings, *, metrics_port: int, host: str) -> None:
     """Run until told to stop."""
     assert isinstance(settings, TrackerSettings)  # noqa: S101  narrows the type for mypy
-    chunk = settings.distribution_chunk
     dice = domain.fair_dice()
 
     async def distribute(context: WorkerContext) -> None:
-        while True:
-            async with context.database.transaction() as session:
-                run = await commands.run_distribution_chunk(session, random=dice, size=chunk)
-            if run is None:
-                return
-            if run.finished_at is not None:
-                log.info("distribution_done", distribution_id=str(run.id), tasks_assigned=run.tasks_assigned)
+        await _distribute(context, settings, dice)
 
     async def import_tasks(context: WorkerContext) -> None:
         async def tell(import_id: UUID, rows_done: int) -> None:
@@ -52,3 +47,25 @@ def work(settings: ServiceSettings, *, metrics_port: int, host: str) -> None:
         Every(settings.distribution_poll_s, import_tasks, commands.IMPORTS_CHANNEL),
     ]
     run_worker(settings, metrics_port=metrics_port, host=host, says=SAYS, router=router, timetable=timetable)
+
+
+async def _distribute(context: WorkerContext, settings: TrackerSettings, dice: Random) -> None:
+    """Deal out what is to be dealt, with several hands: while one part is being written, the next is too."""
+
+    async def deal() -> None:
+        dealt: int | None = 0
+        while dealt is not None:
+            async with context.database.transaction() as session:
+                dealt = await commands.deal_distribution_part(session, random=dice)
+
+    async with context.database.transaction() as session:
+        run = await commands.cut_distribution(session, size=settings.distribution_chunk)
+    if run is None:
+        return
+    async with asyncio.TaskGroup() as hands:
+        for _ in range(settings.distribution_hands):
+            hands.create_task(deal())
+    async with context.database.transaction() as session:
+        done = await commands.finish_distribution(session)
+    if done is not None:
+        log.info("distribution_done", distribution_id=str(done.id), tasks_assigned=done.tasks_assigned)

@@ -46,14 +46,21 @@ async def request_distribution(tracker: Service, manager: CurrentUser) -> Distri
         return await commands.request_distribution(session, manager)
 
 
-async def run_chunk(tracker: Service, *, size: int = 500, seed: int = 1) -> Distribution | None:
+async def cut(tracker: Service, *, size: int = 500) -> None:
+    """Cut the run into parts, as a worker does before it deals."""
     async with tracker.transaction() as session:
-        return await commands.run_distribution_chunk(session, random=Random(seed), size=size)
+        await commands.cut_distribution(session, size=size)
+
+
+async def deal_part(tracker: Service, *, seed: int = 1) -> int | None:
+    async with tracker.transaction() as session:
+        return await commands.deal_distribution_part(session, random=Random(seed))
 
 
 async def run_to_the_end(tracker: Service, *, size: int = 500, seed: int = 1) -> None:
-    random = Random(seed)
-    while True:
-        async with tracker.transaction() as session:
-            if await commands.run_distribution_chunk(session, random=random, size=size) is None:
-                return
+    """What one hand of a worker does."""
+    await cut(tracker, size=size)
+    while await deal_part(tracker, seed=seed) is not None:
+        seed += 1
+    async with tracker.transaction() as session:
+        await commands.finish_distribution(session)

@@ -7,6 +7,7 @@ from random import Random
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import text
 
 from service_kit.clock import FixedClock
 from service_kit.errors import ServiceError
@@ -19,9 +20,10 @@ from tests.tracker.makers import (
     a_person,
     a_task,
     complete,
+    cut,
+    deal_part,
     people,
     request_distribution,
-    run_chunk,
     run_to_the_end,
 )
 from tracker import commands, domain, queries
@@ -240,24 +242,23 @@ class TestDistribution:
         await run_to_the_end(tracker)
         assert [row.cycle for row in await history(tracker, task)] == [1, 1, 2]
 
-    async def test_a_run_killed_between_and_within_chunks_goes_on_where_it_was(
-        self, tracker: Service
-    ) -> None:
+    async def test_a_run_killed_between_and_within_parts_goes_on_where_it_was(self, tracker: Service) -> None:
         manager, _ = await a_person(tracker, Role.MANAGER), await people(tracker, 3)
         tasks = [await a_task(tracker, manager) for _ in range(9)]
         await request_distribution(tracker, manager)
-        await run_chunk(tracker, size=4)
+        await cut(tracker, size=4)
+        assert await deal_part(tracker) == 4
 
         class KilledError(Exception):
             pass
 
-        async def chunk_that_is_killed() -> None:
+        async def part_that_is_killed() -> None:
             async with tracker.transaction() as session:
-                await commands.run_distribution_chunk(session, random=Random(5), size=4)
+                await commands.deal_distribution_part(session, random=Random(5))
                 raise KilledError
 
         with pytest.raises(KilledError):
-            await chunk_that_is_killed()
+            await part_that_is_killed()
         await run_to_the_end(tracker, size=4, seed=9)
         assert {task.cycle for task in await all_tasks(tracker)} == {2}
         distributed = [
@@ -269,8 +270,28 @@ class TestDistribution:
         manager, _ = await a_person(tracker, Role.MANAGER), await people(tracker, 3)
         for _ in range(12):
             await a_task(tracker, manager)
+        run = await request_distribution(tracker, manager)
+        await asyncio.gather(*(run_to_the_end(tracker, size=2, seed=seed) for seed in (1, 100)))
+        assert {task.cycle for task in await all_tasks(tracker)} == {2}
+        async with tracker.reading() as session:
+            finished = await queries.distribution(session, run.id)
+        assert (finished.status, finished.tasks_assigned) == ("done", 12)
+
+    async def test_a_part_in_other_hands_is_passed_over_and_keeps_the_run_open(
+        self, tracker: Service
+    ) -> None:
+        manager, _ = await a_person(tracker, Role.MANAGER), await people(tracker, 2)
+        for _ in range(4):
+            await a_task(tracker, manager)
         await request_distribution(tracker, manager)
-        await asyncio.gather(*(run_to_the_end(tracker, size=2, seed=seed) for seed in range(2)))
+        await cut(tracker, size=2)
+        async with tracker.transaction() as elsewhere:
+            taken = "select first_task_id from distribution_parts order by first_task_id limit 1 for update"
+            await elsewhere.execute(text(taken))
+            assert [await deal_part(tracker), await deal_part(tracker)] == [2, None]
+            async with tracker.transaction() as session:
+                assert await commands.finish_distribution(session) is None
+        assert {task.cycle for task in await all_tasks(tracker)} == {1, 2}
         await run_to_the_end(tracker)
         assert {task.cycle for task in await all_tasks(tracker)} == {2}
 
@@ -311,7 +332,8 @@ class TestDistribution:
         for _ in range(20):
             await a_task(tracker, manager)
         await request_distribution(tracker, manager)
-        await run_chunk(tracker, size=5)
+        await cut(tracker, size=5)
+        assert await deal_part(tracker) == 5
         async with tracker.transaction() as session:
             block = AccountFact(leaves.guid, tracker.clock.now(), active=False)
             await commands.record_accounts(session, [block])
@@ -336,7 +358,10 @@ class TestDistribution:
             assert (await queries.distribution(session, run.id)).finished_at == clock.now()
 
     async def test_without_a_run_there_is_nothing_to_do(self, tracker: Service) -> None:
-        assert await run_chunk(tracker) is None
+        await cut(tracker)
+        assert await deal_part(tracker) is None
+        async with tracker.transaction() as session:
+            assert await commands.finish_distribution(session) is None
 
 
 class TestRecordAccounts:

@@ -1,6 +1,7 @@
 """With many tasks: which index each list reads, and that a distribution stays fair and whole."""
 
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from uuid import UUID
 
 import asyncpg
@@ -16,14 +17,17 @@ from tracker.domain import Status, TaskFilter
 
 TASKS = 30_000
 PEOPLE = 50
+OLD = 400
+"""The first of them say something that none of the others do."""
 
 FILL = """
 insert into accounts (id, role, role_changed_at, active)
 select uuidv7(), 'worker', now(), true from generate_series(1, {people});
 insert into tasks (id, title, jira_id, description, status, assignee_id, cycle, assigned_at, created_by,
                    created_at, completed_at, version)
-select uuidv7(), 'Feed parrot ' || n, 'KEY-' || n, '', case when n % 2 = 0 then 'done' else 'open' end,
-       people.ids[1 + n % {people}], 1, now(), people.ids[1], now(), case when n % 2 = 0 then now() end, 1
+select uuidv7(), case when n <= {old} then 'Mend perch ' else 'Feed parrot ' end || n, 'KEY-' || n, '',
+       case when n % 2 = 0 then 'done' else 'open' end, people.ids[1 + n % {people}], 1, now(), people.ids[1],
+       now(), case when n % 2 = 0 then now() end, 1
 from generate_series(1, {tasks}) n, (select array_agg(id order by id) as ids from accounts) people;
 insert into task_search select id, jira_id, created_at, array_to_tsvector(search_words(title)) from tasks;
 analyze;
@@ -35,7 +39,7 @@ async def many(tracker: Service) -> AsyncIterator[UUID]:
     """Many tasks; answers whose some of them are."""
     connection = await asyncpg.connect(tracker.addresses.superuser)
     try:
-        await connection.execute(FILL.format(tasks=TASKS, people=PEOPLE))
+        await connection.execute(FILL.format(tasks=TASKS, people=PEOPLE, old=OLD))
         yield await connection.fetchval("select assignee_id from tasks where status = 'open' limit 1")
     finally:
         await connection.close()
@@ -54,6 +58,10 @@ async def test_no_list_reads_all_tasks(tracker: Service, many: UUID) -> None:
         "all tasks": lambda session: queries.lines(session, PAGE, TaskFilter()),
         "open tasks": lambda session: queries.tasks(session, PAGE, TaskFilter(status=Status.OPEN)),
         "by a rare word": lambda session: queries.tasks(session, PAGE, TaskFilter(search="29999")),
+        "by a common word": lambda session: queries.tasks(session, PAGE, TaskFilter(search="parrots")),
+        "by the beginning of all keys": lambda session: queries.tasks(
+            session, PAGE, TaskFilter(search="key", status=Status.OPEN)
+        ),
         "by a key": lambda session: queries.tasks(session, PAGE, TaskFilter(search="key-29")),
         "same key": lambda session: queries.open_with_key(session, "KEY-7"),
         "done today": lambda session: queries.done_today(session, mine.guid),
@@ -62,6 +70,32 @@ async def test_no_list_reads_all_tasks(tracker: Service, many: UUID) -> None:
     plans = {name: await plans_of(tracker, read) for name, read in reads.items()}
     whole = {name: plan for name, plan in plans.items() if "Seq Scan on tasks" in plan or not plan}
     assert whole == {}
+
+
+@pytest.mark.slow
+async def test_a_common_word_is_found_at_the_top_of_the_list_and_not_by_all_its_hits(
+    tracker: Service, many: UUID
+) -> None:
+    for wanted in (TaskFilter(search="parrots"), TaskFilter(search="key-", assignee_id=many)):
+        plan = await plans_of(tracker, partial(queries.tasks, page=PAGE, wanted=wanted))
+        assert "ix_task_search_document" not in plan
+        assert "Index Scan using pk_task_search" in plan or "Index Scan using task_search_pkey" in plan
+
+
+@pytest.mark.slow
+async def test_what_lies_far_back_is_found_page_by_page_and_in_order(tracker: Service, many: UUID) -> None:
+    found: list[UUID] = []
+    cursor = None
+    async with tracker.reading() as session:
+        for _page in range(3):
+            wanted = TaskFilter(search="perches", status=Status.OPEN)
+            page = await queries.tasks(session, PageRequest(limit=7, cursor=cursor), wanted)
+            found += [task.id for task in page.items]
+            cursor = page.next
+    expected = (
+        "select id from tasks where status = 'open' and title like 'Mend perch%' order by id desc limit 21"
+    )
+    assert found == list(await tracker.scalar(f"select array({expected})"))
 
 
 @pytest.mark.slow
@@ -110,7 +144,7 @@ async def plans_of(tracker: Service, act: Callable[..., object]) -> str:
     def note(
         _connection: object, _cursor: object, statement: str, parameters: object, *_rest: object
     ) -> None:
-        if "tasks" in statement and statement.lstrip().upper().startswith(("SELECT", "UPDATE")):
+        if "tasks" in statement and statement.lstrip().upper().startswith(("SELECT", "UPDATE", "WITH")):
             sent.append((statement, parameters))
 
     engine = tracker.database.engine.sync_engine

@@ -3,8 +3,10 @@
 from tracker.commands.accounts import record_accounts
 from tracker.commands.distributing import (
     DISTRIBUTIONS_CHANNEL,
+    cut_distribution,
+    deal_distribution_part,
+    finish_distribution,
     request_distribution,
-    run_distribution_chunk,
 )
 from tracker.commands.filters import forget_filter, save_filter
 from tracker.commands.importing import (
@@ -25,14 +27,16 @@ __all__ = [
     "create_imported_tasks",
     "create_task",
     "create_tasks",
+    "cut_distribution",
+    "deal_distribution_part",
     "fail_import",
+    "finish_distribution",
     "forget_filter",
     "note_progress",
     "record_accounts",
     "record_prices",
     "request_distribution",
     "request_import",
-    "run_distribution_chunk",
     "save_filter",
     "update_task",
 ]

@@ -1,12 +1,16 @@
-"""Distribute: all open tasks are dealt out anew, chunk by chunk, each once."""
+"""Distribute: all open tasks are dealt out anew, part by part, each once.
 
-from collections.abc import Sequence
+A run is cut into parts that name disjoint stretches of tasks. Whoever deals a part takes it away in the
+transaction of its assignments, so that any number of hands, in any number of processes, deal each task once,
+and what was killed lies there for the next hand.
+"""
+
 from random import Random
+from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import ARRAY, DateTime, Integer, Text, Uuid, bindparam, func, select, text
-from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy import BigInteger, DateTime, Integer, Row, Text, Uuid, bindparam, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from service_kit.context import clock, context
@@ -14,26 +18,23 @@ from service_kit.database import Session, notify_after_commit
 from service_kit.ids import new_id
 from service_kit.live.changes import TOPICS_MAX, announce
 from service_kit.outbox import CHANNEL as OUTBOX_CHANNEL
-from service_kit.outbox import outbox
 from service_kit.roles import CurrentUser
 from service_kit.telemetry import correlation_id, current_traceparent
 from tracker import domain
 from tracker.domain import AssignReason, DistributionStatus, Status
 from tracker.events import TaskAssigned
-from tracker.models import ELIGIBLE, Account, Distribution, Task
+from tracker.models import ELIGIBLE, Account, Distribution, DistributionPart, Task
 
 DISTRIBUTIONS_CHANNEL = "tracker_distributions"
 """Rung after the commit that asks for a distribution."""
 
 _BEFORE_ALL_TASKS = UUID(int=0)
 
-_EVERYBODY = func.array_agg(aggregate_order_by(Account.id, Account.id), type_=ARRAY(Uuid))
-
 
 async def request_distribution(session: Session, actor: CurrentUser) -> Distribution:
     """Ask for all open tasks to be dealt out anew; while a run is under way, answer that one (S3-41).
 
-    The work itself is the worker process's (`run_distribution_chunk`).
+    The work itself is the worker process's: it cuts the run, deals its parts and ends it.
     """
     if not await session.scalar(select(Account.id).where(ELIGIBLE).limit(1)):
         raise domain.nobody_to_assign()
@@ -56,38 +57,67 @@ async def request_distribution(session: Session, actor: CurrentUser) -> Distribu
     return found
 
 
-async def run_distribution_chunk(session: Session, *, random: Random, size: int) -> Distribution | None:
-    """Deal out the next `size` open tasks of the run that is under way; call again until the run is done.
+async def cut_distribution(session: Session, *, size: int) -> Distribution | None:
+    """Cut the run that is under way into parts of `size` tasks, unless that was done before.
 
-    Answers None when there is nothing to do here: no run, or another worker is at it. Each chunk is one
-    transaction that moves the cursor along with its assignments, so a run that was killed goes on where it
-    stopped and deals each task once. A task that is completed before the run comes to it is left alone.
+    Answers the run, None when there is none. Of several who cut at once one does; the others wait for it.
     """
     run = await session.scalar(
-        select(Distribution)
-        .where(Distribution.status == DistributionStatus.RUNNING)
-        .with_for_update(skip_locked=True)
+        select(Distribution).where(Distribution.status == DistributionStatus.RUNNING).with_for_update()
     )
-    if run is None:
-        return None
-    chunk = select(Task.id, Task.cycle, Task.assignee_id).where(
-        Task.status == Status.OPEN, Task.id > (run.cursor or _BEFORE_ALL_TASKS), Task.id < run.id
-    )
-    rows = await session.execute(chunk.order_by(Task.id).limit(size).with_for_update())
-    tasks = [(row.id, row.cycle, row.assignee_id) for row in rows]
-    eligible = await session.scalar(select(_EVERYBODY).where(ELIGIBLE)) or []
-    if not tasks or not eligible:
-        # With everybody blocked meanwhile there is nobody to draw: what was not dealt stays as it is (R10).
-        run.status, run.finished_at = DistributionStatus.DONE, clock(session).now()
-        await announce(session, ["distributions"])
+    if run is None or run.cut_upto == run.id:
         return run
-    drawn = domain.draw_assignees(random, eligible, len(tasks))
-    await _assign(session, run, [(task_id, cycle) for task_id, cycle, _before in tasks], drawn)
-    run.cursor = tasks[-1][0]
-    run.tasks_assigned += len(tasks)
-    people = _topics("person", {before for _task_id, _cycle, before in tasks} | set(drawn))
-    shown = _topics("task", {task_id for task_id, _cycle, _before in tasks})
-    await announce(session, {"tasks", "distributions", *people, *shown})
+    await session.execute(_CUT, {"run": run.id, "after": run.cut_upto or _BEFORE_ALL_TASKS, "size": size})
+    run.cut_upto = run.id
+    return run
+
+
+async def deal_distribution_part(session: Session, *, random: Random) -> int | None:
+    """Deal out one part of the run that is under way; answers how many tasks, None when no part is free.
+
+    A task that is completed before the run comes to it is left alone. With everybody blocked meanwhile there
+    is nobody to draw: what was not dealt stays as it is (R10).
+    """
+    part = (await session.execute(_TAKE_A_PART)).one_or_none()
+    if part is None:
+        return None
+    stretch = {"first": part.first_task_id, "until": part.until_task_id}
+    # In the order in which prices lock them too; an UPDATE alone would take them as they lie.
+    await session.execute(_LOCK, stretch)
+    dealt, shown = await _deal(
+        session, await session.get_one(Distribution, part.distribution_id), stretch, random
+    )
+    if dealt:
+        people = {one for row in shown for one in (row.before, row.assignee_id)}
+        tasks = {row.task_id for row in shown}
+        await announce(
+            session, {"tasks", "distributions", *_topics("person", people), *_topics("task", tasks)}
+        )
+        notify_after_commit(session, OUTBOX_CHANNEL)
+        # Last of all: the other hands wait here for our commit.
+        await session.execute(
+            update(Distribution)
+            .where(Distribution.id == part.distribution_id)
+            .values(tasks_assigned=Distribution.tasks_assigned + dealt)
+            .execution_options(synchronize_session=False)
+        )
+    return dealt
+
+
+async def finish_distribution(session: Session) -> Distribution | None:
+    """End the run that is under way if no part of it is left; answers it, None while somebody deals on.
+
+    Whoever deals a part asks afterwards, so that the last one finds none.
+    """
+    run = await session.scalar(
+        select(Distribution).where(Distribution.status == DistributionStatus.RUNNING).with_for_update()
+    )
+    if run is None or run.cut_upto != run.id:
+        return None
+    if await session.scalar(select(DistributionPart.first_task_id).limit(1)):
+        return None
+    run.status, run.finished_at = DistributionStatus.DONE, clock(session).now()
+    await announce(session, ["distributions"])
     return run
 
 
@@ -95,80 +125,129 @@ def _topics(kind: str, ids: set[UUID]) -> set[str]:
     return {f"{kind}:{known}" for known in ids} if len(ids) <= TOPICS_MAX else {f"{kind}:*"}
 
 
-async def _assign(
-    session: Session, run: Distribution, tasks: Sequence[tuple[UUID, int]], assignees: Sequence[UUID]
-) -> None:
-    """Give each task to its drawn assignee: the rows, their history and the facts in one statement.
+async def _deal(
+    session: Session, run: Distribution, stretch: dict[str, UUID], random: Random
+) -> tuple[int, list[Row[Any]]]:
+    """Give each open task of a stretch to somebody drawn: the rows, their history and the facts.
 
-    The facts are put together by the database, from one that was made and checked here: a million of them
-    take as long to write as the rows they tell of. A run belongs to the moment of its press, also where it
-    ends after midnight.
+    All of it is one statement of the database, which needs nothing but a seed: a million tasks never travel.
+    The facts are put together there too, from a form that this process makes, and the first of them is
+    checked here. A run belongs to the moment of its press, also where it ends after midnight.
     """
-    steps = [new_id() for _task in tasks]
-    first = TaskAssigned(
-        task_id=tasks[0][0],
-        user_guid=assignees[0],
-        cycle=tasks[0][1] + 1,
+    schema = context(session).schemas.of(TaskAssigned)
+    form = _fact(run, _ANY_TASK, _ANY_PERSON, _ANY_CYCLE).to_json().decode().replace("%", "%%")
+    for place, example in enumerate((str(_ANY_TASK), str(_ANY_PERSON), str(_ANY_CYCLE)), 1):
+        form = form.replace(example, f"%{place}$s")
+    rows = (
+        await session.execute(
+            _DEAL,
+            stretch
+            | {
+                "seed": random.getrandbits(63),
+                "at": run.requested_at,
+                "by": run.requested_by,
+                "run": run.id,
+                "topic": TaskAssigned.topic,
+                "name": TaskAssigned.name,
+                "version": TaskAssigned.version,
+                "schema": schema.id,
+                "form": form,
+                "correlation": run.correlation_id,
+                "traceparent": current_traceparent(),
+                "shown_max": TOPICS_MAX + 1,
+            },
+        )
+    ).all()
+    if not rows:
+        return 0, []
+    first = rows[0]
+    said = orjson.loads(first.said)
+    schema.refuse_invalid(said)
+    if said != orjson.loads(_fact(run, first.task_id, first.assignee_id, first.cycle).to_json()):
+        raise RuntimeError("the database puts TaskAssigned together in another way than its class")
+    return first.dealt, list(rows)
+
+
+def _fact(run: Distribution, task_id: UUID, assignee_id: UUID, cycle: int) -> TaskAssigned:
+    return TaskAssigned(
+        task_id=task_id,
+        user_guid=assignee_id,
+        cycle=cycle,
         reason=AssignReason.DISTRIBUTED,
         distribution_id=run.id,
         assigned_at=run.requested_at,
     )
-    schema = context(session).schemas.of(TaskAssigned)
-    said = orjson.loads(first.to_json())
-    schema.refuse_invalid(said)
-    await session.flush()
-    await session.execute(
-        _ASSIGN,
-        {
-            "steps": steps,
-            "tasks": [task_id for task_id, _cycle in tasks],
-            "assignees": list(assignees),
-            # Otherwise each chunk would walk the index from its beginning.
-            "first": tasks[0][0],
-            "last": tasks[-1][0],
-            "at": run.requested_at,
-            "by": run.requested_by,
-            "run": run.id,
-            "topic": first.topic,
-            "name": first.name,
-            "version": first.version,
-            "schema": schema.id,
-            "said": first.to_json().decode(),
-            "correlation": run.correlation_id,
-            "traceparent": current_traceparent(),
-        },
-    )
-    written = await session.scalar(select(outbox.c.data).where(outbox.c.event_id == steps[0]))
-    if orjson.loads(written or b"null") != said:
-        raise RuntimeError("the database puts TaskAssigned together in another way than its class")
-    notify_after_commit(session, OUTBOX_CHANNEL)
 
 
-_ASSIGN = text(
+# What stands in the form of a fact where each fact has its own.
+_ANY_TASK, _ANY_PERSON, _ANY_CYCLE = UUID(int=1), UUID(int=2), 1_234_567_890
+
+_CUT = text(
     """
-    WITH drawn AS (
-        SELECT * FROM unnest(:steps, :tasks, :assignees) AS one (step_id, task_id, assignee_id)
+    INSERT INTO distribution_parts (distribution_id, first_task_id, until_task_id)
+    SELECT :run, id, coalesce(lead(id) OVER (ORDER BY id), :run)
+    FROM (
+        SELECT id, row_number() OVER (ORDER BY id) AS place
+        FROM tasks WHERE status = 'open' AND id > :after AND id < :run
+    ) AS numbered
+    WHERE (place - 1) % :size = 0
+    """
+).bindparams(*(bindparam(name, type_=Uuid) for name in ("run", "after")), bindparam("size", type_=Integer))
+
+_TAKE_A_PART = text(
+    """
+    DELETE FROM distribution_parts WHERE (distribution_id, first_task_id) = (
+        SELECT distribution_id, first_task_id FROM distribution_parts
+        ORDER BY distribution_id, first_task_id LIMIT 1 FOR UPDATE SKIP LOCKED
+    )
+    RETURNING distribution_id, first_task_id, until_task_id
+    """
+).columns(distribution_id=Uuid, first_task_id=Uuid, until_task_id=Uuid)
+
+_LOCK = text(
+    """
+    SELECT count(*) FROM (
+        SELECT id FROM tasks WHERE status = 'open' AND id >= :first AND id < :until ORDER BY id FOR UPDATE
+    ) AS locked
+    """
+).bindparams(*(bindparam(name, type_=Uuid) for name in ("first", "until")))
+
+# The hash of an id under a secret seed is as good as a dice thrown for it, and nobody has to number the rows.
+_DEAL = text(
+    f"""
+    WITH people AS (
+        SELECT array_agg(id ORDER BY id) AS ids FROM accounts WHERE {ELIGIBLE}
     ), moved AS (
-        UPDATE tasks SET assignee_id = drawn.assignee_id, cycle = cycle + 1, assigned_at = :at
-        FROM drawn WHERE tasks.id = drawn.task_id AND tasks.id BETWEEN :first AND :last
-        RETURNING tasks.id AS task_id, tasks.cycle, tasks.assignee_id, drawn.step_id
+        UPDATE tasks SET
+            assignee_id = people.ids[
+                1 + (uuid_hash_extended(tasks.id, :seed) & 9223372036854775807) % cardinality(people.ids)
+            ],
+            cycle = cycle + 1,
+            assigned_at = :at
+        FROM people
+        WHERE status = 'open' AND tasks.id >= :first AND tasks.id < :until AND people.ids IS NOT NULL
+        RETURNING tasks.id AS task_id, tasks.cycle, tasks.assignee_id, old.assignee_id AS before,
+            uuidv7() AS step_id
     ), remembered AS (
         INSERT INTO task_history
             (id, task_id, kind, cycle, actor_id, assignee_id, reason, distribution_id, occurred_at)
         SELECT step_id, task_id, 'assigned', cycle, :by, assignee_id, 'distributed', :run, :at FROM moved
+    ), said AS (
+        INSERT INTO outbox
+            (event_id, topic, key, name, version, schema_id, data, occurred_at, correlation_id, traceparent)
+        SELECT step_id, :topic, task_id::text, :name, :version, :schema,
+            convert_to(format(:form, task_id, assignee_id, cycle), 'UTF8'), :at, :correlation, :traceparent
+        FROM moved
+        RETURNING event_id, data
     )
-    INSERT INTO outbox
-        (event_id, topic, key, name, version, schema_id, data, occurred_at, correlation_id, traceparent)
-    SELECT step_id, :topic, task_id::text, :name, :version, :schema,
-        convert_to((CAST(:said AS jsonb)
-            || jsonb_build_object('taskId', task_id, 'userGuid', assignee_id, 'cycle', cycle))::text, 'UTF8'),
-        :at, :correlation, :traceparent
-    FROM moved
-    """
+    SELECT task_id, cycle, assignee_id, before, (SELECT count(*) FROM moved) AS dealt,
+        (SELECT data FROM said WHERE event_id = (SELECT step_id FROM moved LIMIT 1)) AS said
+    FROM moved LIMIT :shown_max
+    """  # noqa: S608  the condition of eligibility is a constant
 ).bindparams(
-    *(bindparam(name, type_=ARRAY(Uuid)) for name in ("steps", "tasks", "assignees")),
-    *(bindparam(name, type_=Uuid) for name in ("by", "run", "first", "last")),
-    *(bindparam(name, type_=Text) for name in ("topic", "name", "said", "correlation", "traceparent")),
-    *(bindparam(name, type_=Integer) for name in ("version", "schema")),
+    *(bindparam(name, type_=Uuid) for name in ("by", "run", "first", "until")),
+    *(bindparam(name, type_=Text) for name in ("topic", "name", "form", "correlation", "traceparent")),
+    *(bindparam(name, type_=Integer) for name in ("version", "schema", "shown_max")),
+    bindparam("seed", type_=BigInteger),
     bindparam("at", type_=DateTime(timezone=True)),
 )

@@ -10,8 +10,10 @@ from sqlalchemy import Select, func, select, tuple_
 from service_kit.context import clock, settings
 from service_kit.database import ReadSession
 from service_kit.paging import Page, PageRequest
-from tracker.domain import Status, TaskFilter, TaskNotFound, searched_text
+from service_kit.rows import any_of
+from tracker.domain import Status, TaskFilter, TaskNotFound
 from tracker.models import ELIGIBLE, Account, Task, TaskHistory, TaskSearch
+from tracker.queries.searching import found_ids, is_searched
 from tracker.settings import TrackerSettings
 
 DONE_TODAY_SHOWN_MAX = 100
@@ -52,21 +54,39 @@ async def task(session: ReadSession, task_id: UUID) -> Task:
 
 async def tasks(session: ReadSession, page: PageRequest, wanted: TaskFilter | None = None) -> Page[Task]:
     """List tasks with all they say, newest first."""
-    rows = await session.scalars(_part(select(Task), page, wanted))
+    rows = await session.scalars(await _part(session, select(Task), page, wanted))
     return page.page(rows.all(), lambda row: (row.id,))
 
 
 async def lines(session: ReadSession, page: PageRequest, wanted: TaskFilter | None = None) -> Page[TaskLine]:
     """List what lists show of tasks, newest first."""
-    rows = _lines(await session.execute(_part(select(*LINE), page, wanted)))
+    rows = _lines(await session.execute(await _part(session, select(*LINE), page, wanted)))
     return page.page(rows, lambda row: (row.id,))
 
 
-def _part(statement: Select[S], page: PageRequest, wanted: TaskFilter | None) -> Select[S]:
-    statement = _narrowed(statement, wanted or TaskFilter())
-    if (after := page.after(UUID)) is not None:
-        statement = statement.where(Task.id < after[0])
-    return statement.order_by(Task.id.desc()).limit(page.limit + 1)
+async def _part(
+    session: ReadSession, statement: Select[S], page: PageRequest, wanted: TaskFilter | None
+) -> Select[S]:
+    after = page.after(UUID)
+    return await _narrowed(session, statement, wanted, page.limit + 1, after[0] if after else None)
+
+
+async def _narrowed(
+    session: ReadSession, statement: Select[S], wanted: TaskFilter | None, limit: int, before: UUID | None
+) -> Select[S]:
+    """The newest tasks that a filter shows, of those older than `before`."""
+    wanted = wanted or TaskFilter()
+    listed = []
+    if wanted.status is not None:
+        listed.append(Task.status == wanted.status)
+    if wanted.assignee_id is not None:
+        listed.append(Task.assignee_id == wanted.assignee_id)
+    if is_searched(wanted):
+        ids = await found_ids(session, listed, wanted, before=before, limit=limit)
+        listed = [Task.id == any_of(ids)]
+    elif before is not None:
+        listed.append(Task.id < before)
+    return statement.where(*listed).order_by(Task.id.desc()).limit(limit)
 
 
 def _lines(rows: Iterable[Any]) -> list[TaskLine]:
@@ -77,9 +97,7 @@ async def every_task(session: ReadSession, wanted: TaskFilter) -> AsyncIterator[
     """All tasks that a filter shows, newest first, chunk by chunk."""
     last: UUID | None = None
     while True:
-        statement = _narrowed(select(Task), wanted).order_by(Task.id.desc()).limit(EXPORT_CHUNK)
-        if last is not None:
-            statement = statement.where(Task.id < last)
+        statement = await _narrowed(session, select(Task), wanted, EXPORT_CHUNK, last)
         chunk = (await session.scalars(statement)).all()
         if chunk:
             yield chunk
@@ -87,30 +105,6 @@ async def every_task(session: ReadSession, wanted: TaskFilter) -> AsyncIterator[
             session.expunge_all()
         if len(chunk) < EXPORT_CHUNK:
             return
-
-
-def _narrowed(statement: Select[S], wanted: TaskFilter) -> Select[S]:
-    if wanted.status is not None:
-        statement = statement.where(Task.status == wanted.status)
-    if wanted.assignee_id is not None:
-        statement = statement.where(Task.assignee_id == wanted.assignee_id)
-    if text := searched_text(wanted.search):
-        statement = statement.where(Task.id.in_(_found(text)))
-    if wanted.created_from or wanted.created_before:
-        created = select(TaskSearch.task_id)
-        if wanted.created_from:
-            created = created.where(TaskSearch.created_at >= wanted.created_from)
-        if wanted.created_before:
-            created = created.where(TaskSearch.created_at < wanted.created_before)
-        statement = statement.where(Task.id.in_(created))
-    return statement
-
-
-def _found(text: str) -> Any:
-    """Tasks whose words begin with all of these, whatever their endings, or whose key begins like this."""
-    by_key = select(TaskSearch.task_id).where(TaskSearch.jira_id.startswith(text.upper(), autoescape=True))
-    by_words = select(TaskSearch.task_id).where(TaskSearch.document.op("@@")(func.search_query(text)))
-    return by_words.union_all(by_key)
 
 
 async def open_with_key(session: ReadSession, jira_id: str | None) -> Sequence[Task]:
