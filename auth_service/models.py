@@ -10,6 +10,7 @@ from sqlalchemy import (
     DateTime,
     ForeignKey,
     Index,
+    Integer,
     LargeBinary,
     MetaData,
     Text,
@@ -343,7 +344,7 @@ class PasswordLink(Base):
 
 
 class Letter(Base):
-    """A letter that the worker has to write. Gone when it is written; its link is made only then."""
+    """A letter that the worker has to send. Gone when somebody has taken it."""
 
     __tablename__ = "letters"
 
@@ -356,6 +357,15 @@ class Letter(Base):
     """Language of the page that asked for it; a person's own choice goes before."""
 
     created_at: Mapped[Moment]
+    finished: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """Address and text with the link, as they leave; sealed as well."""
+
+    finished_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    attempts: Mapped[int] = mapped_column(Integer, server_default="0")
+    """How often it was not taken."""
+
+    due_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    """When it is tried again."""
 
 
 class Application(Base):

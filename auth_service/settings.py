@@ -81,8 +81,8 @@ class AuthSettings(ServiceSettings):
     attempts_per_address: int = Field(default=200, ge=1)
     """Failed sign-ins before a wait begins, which doubles with each further one."""
 
-    letters_folder: Path
-    """Where letters to people are written, one `.eml` file each, for a mail system to pick up."""
+    letters_folder: Path | None = None
+    """Where letters to people are written where no mail server takes them, one `.eml` file each."""
 
     letters_from: str = Field(default="accounts@exchange.invalid", pattern=r"^[^@\s<>,;]+@[A-Za-z0-9.-]+$")
     """Sender of these letters."""

@@ -7,6 +7,7 @@ from auth_service.commands import applications, keys, letters, links, logout, ma
 from auth_service.events import SAYS
 from auth_service.queries.keys import read_key_ring
 from auth_service.settings import AuthSettings
+from service_kit.letters import hand_over_all, post_of
 from service_kit.settings import ServiceSettings
 from service_kit.streaming import Every, WorkerContext, run_worker
 from service_kit.text import add_catalogues
@@ -15,6 +16,8 @@ log = structlog.get_logger()
 
 CALL_TIMEOUT_S = 5
 HOUR_S = 3600
+LETTER_MODE = 0o640
+"""A letter holds a link: for us and the group of the mail system."""
 
 
 async def post_logout_token(address: str, token: str) -> bool:
@@ -54,17 +57,24 @@ def work(settings: ServiceSettings, *, metrics_port: int, host: str) -> None:
             await mail_codes.forget_old_mail_codes(session)
             await applications.forget_old_applications(session)
 
-    async def write_letters(context: WorkerContext) -> None:
+    post = post_of(own.smtp_url, own.letters_folder, mode=LETTER_MODE)
+
+    async def send_letters(context: WorkerContext) -> None:
         async with context.database.transaction() as session:
-            written = await letters.write_letters(session)
-        if written:
-            log.info("letters_written", count=written)
+            await letters.finish_letters(session)
+
+        async def a_few() -> int:
+            async with context.database.transaction() as session:
+                return await letters.hand_over_letters(session, post)
+
+        if handled := await hand_over_all(post, a_few):
+            log.info("letters_handed_over", count=handled)
 
     # Letters speak the languages of the pages.
     add_catalogues("auth_service")
     timetable = [
         Every(5, tell_clients, sessions.NOTICES_CHANNEL),
-        Every(5, write_letters, letters.LETTERS_CHANNEL),
+        Every(5, send_letters, letters.LETTERS_CHANNEL),
         Every(HOUR_S, upkeep),
     ]
     run_worker(settings, metrics_port=metrics_port, host=host, says=SAYS, timetable=timetable)

@@ -203,8 +203,13 @@ class Letter(Base):
     """The language chosen when the letter was queued: a rewritten letter has the same bytes."""
     message_id: Mapped[str] = mapped_column(Text, unique=True)
     path: Mapped[str | None] = mapped_column(Text)
-    """Inside the folder of letters."""
+    """Inside the folder of letters, where there is one."""
     written_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    """When the folder or the mail server had it."""
+    attempts: Mapped[int] = mapped_column(Integer, server_default="0")
+    """How often the mail server did not take it."""
+    due_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    """When it is tried again, by the system's clock."""
 
 
 class Seal(Base):

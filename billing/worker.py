@@ -12,6 +12,7 @@ from billing.consumers import router
 from billing.domain import may_close
 from billing.events import SAYS
 from billing.settings import BillingSettings
+from service_kit.letters import Post, hand_over_all, post_of
 from service_kit.streaming import Every, WorkerContext, run_worker
 from service_kit.text import add_catalogues
 
@@ -30,8 +31,13 @@ class DayKeeper:
 
     settings: BillingSettings
     stop_watch: Callable[[], float] = time.monotonic
+    post: Post = field(init=False)
     due_since_s: float | None = field(default=None, init=False)
     opened: date | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        own = self.settings
+        self.post = post_of(own.smtp_url, own.letters_folder, at_once=own.letters_at_once)
 
     async def close_days(self, context: WorkerContext) -> None:
         await self._open_today(context)
@@ -75,14 +81,13 @@ class DayKeeper:
                 await commands.open_day(session, today)
             self.opened = today
 
-    @staticmethod
-    async def write_letters(context: WorkerContext) -> None:
-        written = 1
-        while written:
+    async def send_letters(self, context: WorkerContext) -> None:
+        async def a_few() -> int:
             async with context.database.transaction() as session:
-                written = await commands.write_letters(session)
-            if written:
-                log.info("letters_written", count=written)
+                return await commands.send_letters(session, self.post)
+
+        if handled := await hand_over_all(self.post, a_few):
+            log.info("letters_handed_over", count=handled)
 
     @staticmethod
     async def seal(context: WorkerContext) -> None:
@@ -99,7 +104,7 @@ def work(settings: BillingSettings, *, metrics_port: int, host: str) -> None:
     keeper = DayKeeper(settings)
     timetable = [
         Every(settings.tick_s, keeper.close_days),
-        Every(settings.tick_s, keeper.write_letters),
+        Every(settings.tick_s, keeper.send_letters),
         Every(max(settings.tick_s, SEAL_AT_MOST_EVERY_S), keeper.seal),
     ]
     run_worker(settings, metrics_port=metrics_port, host=host, says=SAYS, router=router, timetable=timetable)

@@ -73,6 +73,9 @@ class ServiceSettings(BaseSettings):
     clock_file: Path | None = None
     """Local only: a JSON file `{"offset_s": number}` by which the business clock is moved."""
 
+    smtp_url: SecretStr | None = None
+    """Mail server that takes letters: `smtp[s]://[user:password@]host[:port][?starttls=never]`."""
+
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     otlp_endpoint: str | None = None
     """Where traces are sent (OTLP over HTTP); none are exported when absent."""

@@ -69,6 +69,7 @@ DUPLICATES_DIFFERENT = Counter(
 )
 BROKER_ROUND_TRIP = Gauge("ates_broker_round_trip_seconds", "Last probe's way through the broker and back")
 LIVE_STREAMS = Gauge("ates_live_streams", "Open pages that follow along at this process")
+LETTERS = Counter("ates_letters_total", "Letters to people, by what became of them", ["outcome"])
 TICKS = Counter("ates_timetable_ticks_total", "Runs of the timetable's entries", ["entry", "outcome"])
 
 

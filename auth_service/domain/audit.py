@@ -15,6 +15,7 @@ ACTS = {
     "password_reset": _("New password by a letter"),
     "password_link_sent": _("Link for a password sent"),
     "letter_written": _("Letter with a link written"),
+    "letter_given_up": _("Letter given up"),
     "application_made": _("Account asked for"),
     "application_approved": _("Request approved"),
     "application_declined": _("Request declined"),

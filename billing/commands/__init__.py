@@ -2,7 +2,7 @@
 
 from billing.commands.accounts import choose_language, open_account
 from billing.commands.closing import close_due_days, open_day
-from billing.commands.letters import write_letters
+from billing.commands.letters import send_letters
 from billing.commands.posting import post_task_facts
 from billing.commands.results import say_closed_days
 from billing.commands.sealing import seal_entries
@@ -15,5 +15,5 @@ __all__ = [
     "post_task_facts",
     "say_closed_days",
     "seal_entries",
-    "write_letters",
+    "send_letters",
 ]

@@ -1,27 +1,26 @@
-"""Letters about payouts (A6): files that a mail system may pick up, written after the day is final.
+"""Letters about payouts (A6), sent after the day is final: into a folder, or to a mail server.
 
-Name, Message-ID, date and content follow from the payout. A letter written twice, because the process ended
-between the file and the commit, is the same file again.
+Name, Message-ID, date and content follow from the payout. A letter handed over twice, because the process
+ended before the commit, is the same file again; to a mail server it is the same letter, with one Message-ID.
 """
 
 import asyncio
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from email.message import EmailMessage
 from email.policy import SMTP
-from pathlib import Path
 from uuid import UUID
 
 from babel.dates import format_date
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, update
 
 from billing.domain import EntryKind
 from billing.models import entries, letters, payouts, postings, titles
 from billing.settings import BillingSettings
 from service_kit.context import clock, settings
 from service_kit.database import Session
+from service_kit.letters import FinishedLetter, Post, retry_delay_s
 from service_kit.money import format_cents
 from service_kit.rows import any_of, given, these
 from service_kit.text import LOCALES, gettext, in_locale
@@ -51,6 +50,7 @@ class _Letter:
     paid_at: datetime
     locale: str | None
     message_id: str
+    attempts: int
     lines: Sequence[_Line]
 
     @property
@@ -63,14 +63,22 @@ class _Letter:
         return self.amount_cents - sum(line.amount_cents for line in self.lines)
 
 
-async def write_letters(session: Session) -> int:
-    """Write letters that are queued, some hundred at a time; answers how many were written."""
+async def send_letters(session: Session, post: Post) -> int:
+    """Hand over as many queued letters as may be in one transaction; answers how many were due.
+
+    A letter that is not taken stays queued, and is tried again after a while that grows, for as long as it
+    takes. Raises `PostUnavailable` when the post takes nothing now.
+    """
     own = settings(session, BillingSettings)
-    queued = await _queued(session, own.letters_at_once)
+    queued = await _queued(session, post.at_once)
     if not queued:
         return 0
-    await asyncio.to_thread(_write_files, own.letters_folder, own.letters_domain, queued)
-    rows = [{"payout_id": letter.payout_id, "path": letter.path} for letter in queued]
+    refused = await post.hand_over(await asyncio.to_thread(_finished, own, queued))
+    rows = [
+        {"payout_id": letter.payout_id, "path": letter.path}
+        for letter in queued
+        if letter.path not in refused
+    ]
     done = given(letters, "payout_id", "path")
     await session.execute(
         update(letters)
@@ -78,11 +86,25 @@ async def write_letters(session: Session) -> int:
         .values(state="written", path=done.c.path, written_at=clock(session).now()),
         these(rows),
     )
+    for letter in queued:
+        if letter.path in refused:
+            await _put_off(session, letter)
     return len(queued)
 
 
+async def _put_off(session: Session, letter: _Letter) -> None:
+    attempts = letter.attempts + 1
+    # By the system's clock: the business clock may jump over a night.
+    due_at = datetime.now(UTC) + timedelta(seconds=retry_delay_s(attempts))
+    await session.execute(
+        update(letters)
+        .where(letters.c.payout_id == letter.payout_id)
+        .values(attempts=attempts, due_at=due_at)
+    )
+
+
 async def _queued(session: Session, limit: int) -> list[_Letter]:
-    # Letters that another process is writing are left to it.
+    # Letters that another process has in hand are left to it.
     found = await session.execute(
         select(
             payouts.c.id,
@@ -92,9 +114,13 @@ async def _queued(session: Session, limit: int) -> list[_Letter]:
             payouts.c.paid_at,
             letters.c.locale,
             letters.c.message_id,
+            letters.c.attempts,
         )
         .join(payouts, payouts.c.id == letters.c.payout_id)
-        .where(letters.c.state == "queued")
+        .where(
+            letters.c.state == "queued",
+            or_(letters.c.due_at.is_(None), letters.c.due_at <= datetime.now(UTC)),
+        )
         .order_by(payouts.c.business_date, payouts.c.id)
         .limit(limit)
         .with_for_update(of=letters, skip_locked=True)
@@ -112,6 +138,7 @@ async def _queued(session: Session, limit: int) -> list[_Letter]:
             paid_at=row.paid_at,
             locale=row.locale,
             message_id=row.message_id,
+            attempts=row.attempts,
             lines=lines.get(row.id, []),
         )
         for row in rows
@@ -140,20 +167,23 @@ async def _statements(session: Session, payout_ids: Sequence[UUID]) -> Mapping[U
     return lines
 
 
-def _write_files(folder: Path, domain: str, queued: Sequence[_Letter]) -> None:
-    """Write each letter beside its place, then move it there: nobody reads half a letter."""
-    for letter in queued:
-        target = folder / letter.path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        draft = target.with_suffix(f".{os.getpid()}.draft")
-        with draft.open("wb") as file:
-            file.write(_compose(letter, domain))
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(target)
+def _finished(own: BillingSettings, queued: Sequence[_Letter]) -> list[FinishedLetter]:
+    return [
+        FinishedLetter(
+            name=letter.path,
+            sender=own.letters_sender,
+            recipient=_recipient(own, letter),
+            content=_compose(own, letter),
+        )
+        for letter in queued
+    ]
 
 
-def _compose(letter: _Letter, domain: str) -> bytes:
+def _recipient(own: BillingSettings, letter: _Letter) -> str:
+    return f"{letter.account_id}@{own.letters_domain}"
+
+
+def _compose(own: BillingSettings, letter: _Letter) -> bytes:
     # Who has chosen no language gets every language we have.
     languages = (letter.locale,) if letter.locale in LOCALES else tuple(reversed(LOCALES))
     subjects, texts = [], []
@@ -164,8 +194,8 @@ def _compose(letter: _Letter, domain: str) -> bytes:
     mail = EmailMessage(policy=LETTER)
     mail["Message-ID"] = letter.message_id
     mail["Date"] = letter.paid_at
-    mail["From"] = f"payroll@{domain}"
-    mail["To"] = f"{letter.account_id}@{domain}"
+    mail["From"] = own.letters_sender
+    mail["To"] = _recipient(own, letter)
     mail["Subject"] = " / ".join(subjects)
     mail["Auto-Submitted"] = "auto-generated"
     if letter.locale in LOCALES:

@@ -119,6 +119,7 @@ SERIES: dict[str, list[tuple[str, str]]] = {
     "TimetableFails": [
         ('ates_timetable_ticks_total{service="billing", entry="close_days", outcome="failed"}', "0+1x30")
     ],
+    "LettersWait": [('ates_letters_total{service="billing", outcome="unavailable"}', "0+0.2x60")],
     "BrokerSlow": [('ates_broker_round_trip_seconds{service="billing"}', "3x30")],
 }
 

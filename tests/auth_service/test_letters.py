@@ -5,12 +5,15 @@ import re
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx2
 import pytest
 
-from auth_service.commands.letters import write_letters
+from auth_service.commands.letters import finish_letters, hand_over_letters
+from auth_service.worker import LETTER_MODE
+from service_kit.letters import post_of
 from tests.auth_service.conftest import MakeAuth
 from tests.auth_service.exchange import ADMIN, PASSWORD, Auth, Browser, Login
 
@@ -20,11 +23,26 @@ APPLICATION = {"name": "Анна Ли", "login": "anna.lee", "email": "Anna.Lee@
 pytestmark = pytest.mark.usefixtures("patient_auth")
 
 
-async def letters(auth: Auth) -> list[EmailMessage]:
-    """Have the worker write what is queued; answers all letters there are, in order."""
+def folder(auth: Auth) -> Path:
+    assert auth.settings.letters_folder is not None
+    return auth.settings.letters_folder
+
+
+async def finish(auth: Auth) -> None:
     async with auth.service.transaction() as session:
-        await write_letters(session)
-    files = sorted(auth.settings.letters_folder.glob("*/*.eml"), key=lambda file: file.name)
+        await finish_letters(session)
+
+
+async def hand_over(auth: Auth) -> None:
+    async with auth.service.transaction() as session:
+        await hand_over_letters(session, post_of(None, folder(auth), mode=LETTER_MODE))
+
+
+async def letters(auth: Auth) -> list[EmailMessage]:
+    """Do as the worker does with what is queued; answers all letters there are, in order."""
+    await finish(auth)
+    await hand_over(auth)
+    files = sorted(folder(auth).glob("*/*.eml"), key=lambda file: file.name)
     return [message_from_bytes(file.read_bytes(), policy=default) for file in files]
 
 
@@ -207,22 +225,25 @@ class TestLetters:
         person, _address = await with_mail(auth)
         await forgot(auth, person.login)
         await letters(auth)
-        modes = {file.stat().st_mode & 0o777 for file in auth.settings.letters_folder.glob("*/*.eml")}
+        modes = {file.stat().st_mode & 0o777 for file in folder(auth).glob("*/*.eml")}
         assert modes == {0o640}
 
     async def test_written_twice_is_one_letter(self, own_auth: Auth) -> None:
-        """A worker that ended between file and commit writes the letter again, with a link that holds."""
+        """A worker that ended between file and commit writes the same letter again, with the same link."""
         person, address = await with_mail(own_auth)
         await forgot(own_auth, person.login)
 
         class Ended(Exception):
             """The process ends here."""
 
+        await finish(own_auth)
         with pytest.raises(Ended):
             async with own_auth.service.transaction() as session:
-                await write_letters(session)
+                await hand_over_letters(session, post_of(None, folder(own_auth)))
                 raise Ended
+        (first,) = [file.read_bytes() for file in folder(own_auth).glob("*/*.eml")]
         (letter,) = await letters_to(own_auth, address)
+        assert [file.read_bytes() for file in folder(own_auth).glob("*/*.eml")] == [first]
         assert (await choose(await followed(own_auth, letter))).status_code == 303
 
 

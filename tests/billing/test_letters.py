@@ -1,4 +1,4 @@
-"""Letters about payouts: one file each, the same bytes however often written."""
+"""Letters about payouts: one each, the same bytes however often written or sent."""
 
 import email
 import email.policy
@@ -7,11 +7,14 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 
 from billing import commands
 from service_kit.ids import new_id
+from service_kit.letters import MailServer, Post, hand_over_all, post_of
 from service_kit.text import add_catalogues
 from tests.billing.facts import NOON, assigned, close_all, completed, created, hear, next_night
+from tests.support.mail import mail_server
 from tests.support.services import Service
 
 ANNA, BORIS, CLARA = (UUID(int=n) for n in (1, 2, 3))
@@ -21,6 +24,10 @@ def folder(billing: Service) -> Path:
     return billing.settings.letters_folder  # type: ignore[attr-defined, no-any-return]
 
 
+def post(billing: Service) -> Post:
+    return post_of(None, folder(billing))
+
+
 def letter_to(billing: Service, owner: UUID) -> EmailMessage:
     path = folder(billing) / "2026-03-02" / f"{owner}.eml"
     found = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
@@ -28,14 +35,16 @@ def letter_to(billing: Service, owner: UUID) -> EmailMessage:
     return found
 
 
-async def write_all(billing: Service) -> int:
-    count = 0
-    while True:
+async def send_all(billing: Service, post: Post) -> int:
+    async def a_few() -> int:
         async with billing.transaction() as session:
-            written = await commands.write_letters(session)
-        if not written:
-            return count
-        count += written
+            return await commands.send_letters(session, post)
+
+    return await hand_over_all(post, a_few)
+
+
+async def write_all(billing: Service) -> int:
+    return await send_all(billing, post(billing))
 
 
 @pytest.fixture(autouse=True)
@@ -73,11 +82,11 @@ class TestWriteLetters:
         await write_all(billing)
         amount = await billing.scalar("select amount_cents from payouts where account_id = :id", id=BORIS)
         letter = letter_to(billing, BORIS)
-        text = letter.get_content()
+        words = letter.get_content()
         assert f"${amount / 100:,.2f}" in letter["Subject"]
         assert "March 2, 2026" in letter["Subject"]
         for part in ("Mend the roof", "Sweep the yard", "KEY-1", "Fee for the assignment", "Paid out"):
-            assert part in text
+            assert part in words
 
     async def test_languages(self, billing: Service) -> None:
         """In the language the reader has chosen; who has chosen none gets both."""
@@ -98,7 +107,7 @@ class TestWriteLetters:
 
         with pytest.raises(Killed):
             async with billing.transaction() as session:
-                await commands.write_letters(session)
+                await commands.send_letters(session, post(billing))
                 raise Killed
         first = {path: path.read_bytes() for path in folder(billing).rglob("*.eml")}
         assert await billing.scalar("select count(*) from letters where state = 'queued'") == 3
@@ -130,3 +139,45 @@ class TestWriteLetters:
         letter = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
         assert isinstance(letter, EmailMessage)
         assert "Carried over from the day before" in letter.get_content()
+
+
+class TestByMail:
+    async def test_it_works(self, billing: Service) -> None:
+        """Each payout's letter goes to the mail server; one that is refused stays queued, and goes later."""
+        async with mail_server() as mailbox:
+            server = MailServer(f"smtp://127.0.0.1:{mailbox.port}/?starttls=never")
+            anna = f"{ANNA}@exchange.invalid"
+            mailbox.refusals[anna] = "550 5.1.1 unknown"
+            assert await send_all(billing, server) == 3
+            assert {one["To"] for one in mailbox.letters} == {
+                f"{who}@exchange.invalid" for who in (BORIS, CLARA)
+            }
+            assert mailbox.taken[0].mail_from == "payroll@exchange.invalid"
+            assert await send_all(billing, server) == 0, "it waits"
+            assert await billing.scalar("select count(*) from letters where state = 'queued'") == 1
+            mailbox.refusals.clear()
+            async with billing.transaction() as session:
+                await session.execute(text("update letters set due_at = now()"))
+            assert await send_all(billing, server) == 1
+            assert "Здравствуйте" in mailbox.letters[-1].get_content()
+            await server.rest()
+        assert await billing.scalar("select array_agg(distinct state) from letters") == ["written"]
+        assert not list(folder(billing).rglob("*"))
+
+    async def test_killed_after_the_server_had_it(self, billing: Service) -> None:
+        """One letter, and no more than one, comes again: the same, by which a reader's program knows it."""
+
+        class Killed(Exception):
+            pass
+
+        async with mail_server() as mailbox:
+            server = MailServer(f"smtp://127.0.0.1:{mailbox.port}/?starttls=never")
+            with pytest.raises(Killed):
+                async with billing.transaction() as session:
+                    await commands.send_letters(session, server)
+                    raise Killed
+            assert await send_all(billing, server) == 3
+            await server.rest()
+        ids = [one["Message-ID"] for one in mailbox.letters]
+        assert (len(ids), len(set(ids))) == (4, 3)
+        assert mailbox.taken[0].content == mailbox.taken[1].content
