@@ -83,8 +83,9 @@ async def take_code(
     database = runtime_of(request).database
     seat = seat_of(request, person.session_id if person is not None else None)
     async with database.transaction() as session:
-        by_address = await admit_address(session, settings, seat.address)
-        admitted = await admit_mail_guess(session, code_id) and by_address
+        # The code before the address, as whoever signs in by it takes them: else two at once stop each other.
+        by_code = await admit_mail_guess(session, code_id)
+        admitted = await admit_address(session, settings, seat.address) and by_code
     done = None
     if admitted:
         async with database.transaction() as session:
