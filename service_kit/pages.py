@@ -40,7 +40,6 @@ from service_kit.serving.runtime import own_path, public_path, runtime_of
 from service_kit.settings import ServiceSettings
 from service_kit.text import (
     LOCALE_NAMES,
-    LOCALES,
     add_catalogues,
     catalogues,
     gettext,
@@ -118,7 +117,14 @@ class Pages:
         if package != "service_kit":
             loaders.insert(0, PackageLoader(package))
         self.loader = ChoiceLoader(loaders)
-        self.environments = {locale: self._environment(locale) for locale in LOCALES}
+        self._environments: dict[str, Environment] = {}
+        self._known: dict[str, Any] = {}
+
+    def environment(self, locale: str) -> Environment:
+        """The templates in one language, made when somebody reads it first: programs read no pages at all."""
+        if locale not in self._environments:
+            self._environments[locale] = self._environment(locale)
+        return self._environments[locale]
 
     def _environment(self, locale: str) -> Environment:
         environment = _Environment(
@@ -150,6 +156,7 @@ class Pages:
             ticks=ticks,
             remembered=_remembered,
         )
+        environment.globals.update(self._known)
         # A fragment is rendered without the top of its template, so the components cannot be an import there.
         environment.globals["ui"] = environment.get_template("components.html").module
         environment.globals["ways"] = environment.get_template("navigation.html").module
@@ -157,7 +164,8 @@ class Pages:
 
     def know(self, **names: Any) -> None:
         """Let all templates use what a service adds of its own."""
-        for environment in self.environments.values():
+        self._known.update(names)
+        for environment in self._environments.values():
             environment.globals.update(names)
 
     def render(
@@ -170,7 +178,7 @@ class Pages:
         status: int = 200,
     ) -> HTMLResponse:
         """Render a page, or only one named block of it."""
-        found = self.environments[locale_in_use()].get_template(template)
+        found = self.environment(locale_in_use()).get_template(template)
         values = {**self._of_request(request), **(context or {})}
         if block is None:
             text = found.render(values)

@@ -190,8 +190,9 @@ def described(kind: type[BaseModel]) -> dict[str, Any]:
     parts = schema.pop("$defs", {})
     # A description of many routes has no place for the parts of one of them.
     text = json.dumps(schema)
-    for name, part in parts.items():
-        text = text.replace(json.dumps({"$ref": f"#/$defs/{name}"}), json.dumps(part))
+    while "#/$defs/" in text:
+        for name, part in parts.items():
+            text = text.replace(json.dumps({"$ref": f"#/$defs/{name}"}), json.dumps(part))
     content = {media: {"schema": json.loads(text)} for media in MEDIA_TYPES}
     return {"requestBody": {"required": True, "content": content}}
 
@@ -210,7 +211,12 @@ class Refusal(BaseModel):
 
 
 REFUSALS: dict[int | str, dict[str, Any]] = {
-    status: {"model": Refusal} for status in (400, 401, 403, 404, 405, 406, 409, 413, 415, 422, 503)
+    status: {
+        "description": HTTPStatus(status).phrase,
+        # Written out: as a model it would be built anew for each status of each route, a tenth of the start.
+        "content": {MEDIA_TYPES[0]: {"schema": Refusal.model_json_schema()}},
+    }
+    for status in (400, 401, 403, 404, 405, 406, 409, 413, 415, 422, 503)
 }
 
 

@@ -3,7 +3,6 @@
 from enum import StrEnum
 
 import orjson
-import yaml
 from fastapi import Request, Response
 
 from schema_registry.domain.asyncapi import document, services_of
@@ -39,12 +38,18 @@ def _written(request: Request, form: Form, service: str | None) -> Response:
     if form is Form.JSON:
         content = orjson.dumps(found, option=orjson.OPT_INDENT_2)
         return Response(content, media_type="application/json", headers=headers)
-    # Plain data without anchors: equal parts of the document are written out each time.
-    text = yaml.dump(orjson.loads(orjson.dumps(found)), Dumper=_Plain, sort_keys=False, allow_unicode=True)
-    return Response(text, media_type="application/yaml", headers=headers)
+    return Response(_as_yaml(found), media_type="application/yaml", headers=headers)
 
 
-class _Plain(yaml.SafeDumper):
-    def ignore_aliases(self, data: object) -> bool:
-        del data
-        return True
+def _as_yaml(found: object) -> str:
+    """Plain data without anchors: equal parts of the document are written out each time."""
+    # Here, as a registry that nobody asks for YAML starts without it.
+    import yaml  # noqa: PLC0415
+
+    class Plain(yaml.SafeDumper):
+        def ignore_aliases(self, data: object) -> bool:
+            del data
+            return True
+
+    plain = orjson.loads(orjson.dumps(found))
+    return str(yaml.dump(plain, Dumper=Plain, sort_keys=False, allow_unicode=True))

@@ -308,7 +308,7 @@ class TestComponents:
 
 def _ui() -> Any:
     settings = SampleSettings(**SHARED_SETTINGS | {"public_urls": URLS}, database_url="postgresql://x/x")
-    return Pages(settings, "service_kit").environments["en"].globals["ui"]
+    return Pages(settings, "service_kit").environment("en").globals["ui"]
 
 
 class TestPageOfComponents:
