@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Iterable
 
 import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
@@ -54,6 +55,36 @@ class Cluster:
         described = await asyncio.wait_for(self._client.describe_topics(sorted(topics)), ANSWER_S)
         parted = sorted((topic["topic"], len(topic["partitions"])) for topic in described)
         return hashlib.sha256(repr((await self.id(), parted)).encode()).hexdigest()[:16]
+
+    async def ends(self, topics: Iterable[str]) -> dict[TopicPartition, int]:
+        """The offset that the next record of each partition will have."""
+        assert self._client is not None  # noqa: S101  started before it is asked
+        described = await asyncio.wait_for(self._client.describe_topics(sorted(topics)), ANSWER_S)
+        places = [
+            TopicPartition(topic["topic"], partition["partition"])
+            for topic in described
+            for partition in topic["partitions"]
+        ]
+        asking = AIOKafkaConsumer(
+            bootstrap_servers=self._settings.kafka_servers, client_id=f"{self._settings.name}-ends"
+        )
+        try:
+            await asyncio.wait_for(asking.start(), ANSWER_S)
+            return dict(await asyncio.wait_for(asking.end_offsets(places), ANSWER_S))
+        finally:
+            await asking.stop()
+
+    async def committed(self, topics: Iterable[str]) -> dict[str, dict[TopicPartition, int]]:
+        """The committed offsets of these topics by group of consumers; groups without any are left out."""
+        assert self._client is not None  # noqa: S101  started before it is asked
+        wanted = set(topics)
+        found = {}
+        for group, *_ in await asyncio.wait_for(self._client.list_consumer_groups(), ANSWER_S):
+            offsets = await asyncio.wait_for(self._client.list_consumer_group_offsets(group), ANSWER_S)
+            mine = {place: kept.offset for place, kept in offsets.items() if place.topic in wanted}
+            if mine:
+                found[group] = mine
+        return found
 
     async def declare(self, topics: Iterable[str]) -> None:
         """Make the topics that are missing; the broker makes none by itself, a wrong name shall not pass."""

@@ -43,6 +43,9 @@ class ServiceSettings(BaseSettings):
 
     topic_partitions: int = Field(default=8, ge=1)
     topic_replicas: int = Field(default=1, ge=1)
+    outbox_keep_days: int = Field(default=90, ge=1)
+    """How long facts stay in the outbox after every consumer has confirmed them."""
+
     topic_framing: dict[str, Literal["confluent", "plain"]] = {}
     """Framing of the values by topic; a topic that is not named has the Confluent frame."""
 

@@ -45,6 +45,7 @@ from service_kit.dead_letters.sending import TICK_S, send_due_letters
 from service_kit.events import Event
 from service_kit.ids import new_id
 from service_kit.relay import Relay
+from service_kit.relay.keeping import KEEP_S, keep_outbox
 from service_kit.schema_client import SchemaClient
 from service_kit.settings import ServiceSettings
 
@@ -64,6 +65,7 @@ class WorkerContext:
     clock: Clock
     schemas: SchemaClient
     database: Database
+    topics_said: Sequence[str] = ()
     consumer: BatchConsumer | None = None
 
     def lag(self) -> int | None:
@@ -115,7 +117,9 @@ class _Worker:
             context=context,
             name=f"{self.settings.name}-worker",
         )
-        self.context = WorkerContext(self.settings, clock, schemas, database)
+        self.context = WorkerContext(self.settings, clock, schemas, database, sorted(self.topics_said))
+        if self.topics_said:
+            self.timetable = [*self.timetable, Every(KEEP_S, _keep_outbox)]
         self.relay = Relay(self.settings, self.topics_said)
         if self.router.topics:
             self.router.also_read(redrive_topic(self.settings.name))
@@ -257,6 +261,10 @@ def _hosting(worker: _Worker) -> type[Service]:
             await worker.context.database.close()
 
     return Hosting
+
+
+async def _keep_outbox(context: WorkerContext) -> None:
+    await keep_outbox(context.settings, context.database, context.topics_said)
 
 
 async def _send_dead_letters(context: WorkerContext) -> None:

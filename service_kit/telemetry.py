@@ -46,6 +46,9 @@ OUTBOX_BACKLOG = Gauge(
 RELAY_SLOTS = Gauge("ates_relay_slots", "Shares of the keys that this process sends")
 OUTBOX_AGE = Gauge("ates_outbox_oldest_unsent_seconds", "Age of the oldest outbox row not yet sent")
 OUTBOX_SENT = Counter("ates_outbox_sent_events_total", "Events acknowledged by the broker", ["topic"])
+OUTBOX_UNCONFIRMED = Gauge(
+    "ates_outbox_unconfirmed_seconds", "How long some consumer has not confirmed what was sent by then"
+)
 CONSUMER_LAG = Gauge(
     "ates_consumer_lag_events", "Events in the topic not yet handled", ["topic", "partition"]
 )

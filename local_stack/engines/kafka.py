@@ -123,6 +123,8 @@ class Kafka:
             "group.initial.rebalance.delay.ms": "0",
             # Business facts are kept: consumers rebuild themselves from the first one.
             "log.retention.ms": "-1",
+            # What a service that stands still for weeks has not read yet stays unconfirmed in the outboxes.
+            "offsets.retention.minutes": str(30 * 24 * 60),
             "log.segment.bytes": str(128 * 1024 * 1024),
             # Index files are allocated whole; at the default of 10 MB hundreds of partitions fill a disk.
             "log.index.size.max.bytes": str(1024 * 1024),

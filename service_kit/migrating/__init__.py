@@ -62,7 +62,7 @@ def _config(package: str, service: str) -> Config:
 
 def _metadata_of(package: str) -> MetaData:
     # The kit's tables register themselves when their modules are imported.
-    modules = ("outbox", "inbox", "relay.slots", "dead_letters.tables", "identity.sessions")
+    modules = ("outbox", "inbox", "relay.slots", "relay.keeping", "dead_letters.tables", "identity.sessions")
     for module in (*modules, "serving.idempotency", "live.changes"):
         import_module(f"service_kit.{module}")
     metadata = import_module(f"{package}.models").Base.metadata

@@ -89,7 +89,12 @@ from unnest($2::smallint[], $3::bigint[]) as mine(slot, fence)
 where s.slot = mine.slot and s.fence = mine.fence and s.owner = $1
 returning s.slot
 """
-BEGUN_AGAIN = "update relay_slots set position = 0, cluster_id = $2 where slot = $1 and fence = $3"
+# From the end of the last whole day that every consumer had confirmed; what is behind it has had its effect.
+BEGUN_AGAIN = """
+update relay_slots set cluster_id = $2, position = (
+    select coalesce(max(position), 0) from relay_days where day < (select max(day) from relay_days))
+where slot = $1 and fence = $3 returning position
+"""
 KNOWN_CLUSTER = "update relay_slots set cluster_id = $2 where slot = $1 and fence = $3"
 
 
@@ -135,13 +140,11 @@ class Slots:
             self.surplus = sorted(set(self.mine) - lost)[fair:]
             wanted = fair - len(self.mine) + len(lost)
             taken = await connection.fetch(TAKEN, self.owner, LEASE_S, wanted) if wanted > 0 else []
-            for row in taken:
-                await self._know_cluster(connection, row)
+            positions = {row["slot"]: await self._know_cluster(connection, row) for row in taken}
         for number in lost:
             del self.mine[number]
         for row in taken:
-            position = row["position"] if row["cluster_id"] in {self.cluster_id, None} else 0
-            self.mine[row["slot"]] = Slot(row["slot"], row["fence"], position)
+            self.mine[row["slot"]] = Slot(row["slot"], row["fence"], positions[row["slot"]])
         self._trusted_until_s = asked_at_s + LEASE_S - MARGIN_S
         if lost or taken:
             log.info(
@@ -158,13 +161,21 @@ class Slots:
             del self.mine[number]
         log.info("relay_slots_changed", mine=sorted(self.mine), given_back=given)
 
-    async def _know_cluster(self, connection: asyncpg.Connection, row: asyncpg.Record) -> None:
-        number, fence = row["slot"], row["fence"]
+    async def _know_cluster(self, connection: asyncpg.Connection, row: asyncpg.Record) -> int:
+        """Where to go on; for a broker that has nothing of ours yet, where to begin again."""
+        number, fence, position = row["slot"], row["fence"], int(row["position"])
         if row["cluster_id"] is None:
             await connection.execute(KNOWN_CLUSTER, number, self.cluster_id, fence)
         elif row["cluster_id"] != self.cluster_id:
-            log.error("broker_is_another_cluster", slot=number, before=row["cluster_id"], now=self.cluster_id)
-            await connection.execute(BEGUN_AGAIN, number, self.cluster_id, fence)
+            position = int(await connection.fetchval(BEGUN_AGAIN, number, self.cluster_id, fence))
+            log.error(
+                "broker_has_nothing_of_ours",
+                slot=number,
+                before=row["cluster_id"],
+                now=self.cluster_id,
+                begins_at=position,
+            )
+        return position
 
     async def moved(self, connection: asyncpg.Connection, sent: Mapping[int, Slot], position: int) -> None:
         """The broker has everything of these slots up to this id. Raises `SlotLost`."""

@@ -32,6 +32,7 @@ from service_kit.errors import Invalid
 from service_kit.events import Received
 from service_kit.outbox import publish
 from service_kit.relay import Relay
+from service_kit.relay.keeping import keep_outbox
 from tests.support import engines
 from tests.support.running import eventually, in_background
 from tests.support.sample.consumers import recording
@@ -475,6 +476,36 @@ async def test_a_broker_that_lost_everything_is_sent_everything_again_and_each_e
 
 
 @pytest.mark.slow
+async def test_a_topic_made_anew_under_everybody_is_filled_again_and_each_event_acts_once(
+    sample: Service, kafka: Kafka
+) -> None:
+    """Relay and consumer go on meanwhile; what was said when there was no topic comes as well."""
+    tasks = [uuid4() for _ in range(4)]
+    topics = [TOPIC, "sample.dead-letters"]
+
+    async def acted(cycles: int) -> bool:
+        return len(await effects(sample)) == cycles * len(tasks)
+
+    async with in_background(relay(sample).run(), consumer(sample, recording()).run()):
+        for cycle in (1, 2, 3):
+            for task in tasks:
+                await say(sample, task, cycle)
+        await eventually(lambda: acted(3))
+        await keep_outbox(sample.settings, sample.database, topics)
+        await forget(kafka)
+        for task in tasks:
+            await say(sample, task, 4)
+        await declare_topics(sample.settings, topics)
+        await keep_outbox(sample.settings, sample.database, topics)
+        for task in tasks:
+            await say(sample, task, 5)
+        await eventually(lambda: acted(5), within_s=60)
+    by_task = defaultdict(list)
+    for task, what in await effects(sample):
+        by_task[task].append(int(what))
+    assert by_task == {task: [1, 2, 3, 4, 5] for task in tasks}
+
+
 async def test_a_consumer_that_outlives_its_broker_ends_and_begins_anew(
     make_service: Callable[..., Service], tmp_path: Path
 ) -> None:
