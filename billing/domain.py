@@ -14,7 +14,7 @@ from typing import ClassVar
 from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
 
-from service_kit.errors import Invalid, NotFound
+from service_kit.errors import Forbidden, Invalid, NotFound
 from service_kit.text import Message
 from service_kit.text import message as _
 
@@ -59,6 +59,13 @@ class ContradictingFact(Invalid):
 class AccountUnknown(NotFound):
     code: ClassVar[str] = "account_unknown"
     title: ClassVar[Message] = _("No such account")
+
+
+class NoAccount(Forbidden):
+    """Somebody who orders work and has never done any: there is no account to show."""
+
+    code: ClassVar[str] = "no_account"
+    title: ClassVar[Message] = _("No account")
 
 
 class DayUnknown(NotFound):

@@ -9,7 +9,7 @@ from fastapi import Query, Request
 from starlette.responses import Response
 
 from billing import queries
-from billing.domain import AccountKind, DayState, EntryKind, business_date
+from billing.domain import AccountKind, DayState, EntryKind, NoAccount, business_date
 from service_kit.identity import Actor, Role, require
 from service_kit.money import format_cents
 from service_kit.pages import render, wants_fragment
@@ -49,8 +49,12 @@ async def my_money(
     clock: ClockDep,
     settings: SettingsDep,
 ) -> Response:
+    balance = await queries.balance_of(session, actor.guid, business_date(clock.now(), settings.zone))
+    # Whoever has worked before keeps seeing what came of it.
+    if actor.is_any(Role.CLIENT) and not balance.version:
+        raise NoAccount(_("Clients have no account here: work is paid to those who do it."))
     context = {
-        "balance": await queries.balance_of(session, actor.guid, business_date(clock.now(), settings.zone)),
+        "balance": balance,
         "entries": await queries.entries_of(session, actor.guid, page),
         "keeps_books": actor.is_any(*ACCOUNTANTS),
         **LABELS,

@@ -30,6 +30,16 @@ class TestRights:
         assert shown.status_code == 200
         assert "<h1>" in shown.text
 
+    async def test_clients_have_no_account(self, billing: Service, web: Web) -> None:
+        """Who only orders work is told so; who has worked before becoming a client sees what is left."""
+        await a_working_day(billing, [ANNA])
+        client, former = CurrentUser(UUID(int=8), Role.CLIENT), CurrentUser(ANNA, Role.CLIENT)
+        async with web.browser(client) as stranger, web.browser(former) as known:
+            refused, shown = await stranger.get("/"), await known.get("/")
+        assert refused.status_code == 403
+        assert "Clients have no account here" in refused.text
+        assert "Fee for the assignment" in shown.text
+
     async def test_nobody_is_led_to_the_sign_in(self, web: Web) -> None:
         """Without a session the page leads to the sign-in."""
         async with web.browser() as browser:
