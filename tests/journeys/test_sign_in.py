@@ -4,10 +4,14 @@ import base64
 import email
 import re
 import time
+from datetime import timedelta
 from email.message import Message
+from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import asyncpg
 import pytest
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
@@ -155,3 +159,79 @@ async def test_from_request_to_block(browser: Browser, exchange: Exchange, signe
         await expect(page.get_by_role("alert")).to_be_visible()
     await context.close()
     assert failures == []
+
+
+async def token_ends_in(exchange: Exchange, login: str, seconds: float) -> None:
+    """As if so much of the five minutes of somebody's tokens at the tracker had passed."""
+    ((account,),) = await exchange.rows("auth", "select id from accounts where login = $1", login)
+    connection = await asyncpg.connect(exchange.status["databases"]["tracker"])
+    try:
+        await connection.execute(
+            "update web_sessions set fresh_until = now() + $1 where account_guid = $2",
+            timedelta(seconds=seconds),
+            account,
+        )
+    finally:
+        await connection.close()
+
+
+async def tokens_left_s(exchange: Exchange, login: str) -> float:
+    ((account,),) = await exchange.rows("auth", "select id from accounts where login = $1", login)
+    newest = (
+        "select extract(epoch from fresh_until - now())::float from web_sessions where account_guid = $1"
+        " order by created_at desc limit 1"
+    )
+    ((left_s,),) = await exchange.rows("tracker", newest, account)
+    return float(left_s)
+
+
+async def test_sign_out_everywhere(signed_in: SignIn) -> None:
+    """Said in one browser, it ends the work in the other one too, in every service."""
+    async with signed_in("worker2", viewport=PHONE) as lost, signed_in("worker2") as here:
+        for page in (lost, here):
+            await page.goto("/tracker/")
+            await expect(page.get_by_role("heading", name="My tasks")).to_be_visible()
+        await lost.goto("/billing/")
+        await here.goto("/auth/security")
+        await here.get_by_role("button", name="Sign out everywhere", exact=True).click()
+        await here.get_by_role("dialog").get_by_role("button", name="Sign out everywhere").click()
+        await expect(here.get_by_role("heading", name="You are signed out")).to_be_visible()
+
+        async def shut_out(page: Page, path: str) -> bool:
+            await page.goto(path)
+            return "/auth/sign-in" in page.url
+
+        for page, path in (
+            (lost, "/billing/"),
+            (lost, "/tracker/"),
+            (here, "/tracker/"),
+            (here, "/auth/security"),
+        ):
+            await eventually(partial(shut_out, page, path))
+
+
+async def test_renewal_is_never_seen(exchange: Exchange, signed_in: SignIn) -> None:
+    """A worker clicks on while tokens end, and while the sign-in service is killed and started again."""
+    async with signed_in("worker3") as page:
+        await page.goto("/tracker/")
+        seen: list[str] = []
+        page.on("framenavigated", lambda frame: seen.append(frame.url))
+
+        async def click() -> None:
+            await page.get_by_role("link", name="My tasks").first.click()
+            await expect(page.get_by_role("heading", name="My tasks")).to_be_visible()
+
+        async def clicked_and_renewed() -> bool:
+            await click()
+            return await tokens_left_s(exchange, "worker3") > 240
+
+        # In the last half minute of its token a page is answered at once; after the end it waits a moment.
+        for left_s in (30, -1):
+            await token_ends_in(exchange, "worker3", left_s)
+            await eventually(clicked_and_renewed)
+        exchange.kill("auth-web")
+        await token_ends_in(exchange, "worker3", 30)
+        for _ in range(3):
+            await click()
+        await eventually(clicked_and_renewed)
+        assert {urlsplit(url).path for url in seen} == {"/tracker/"}
