@@ -109,6 +109,11 @@ async def version(
     return await find_version(session, subject, number, deleted=deleted)
 
 
+async def history(session: ReadSession, subject: str) -> list[Registered]:
+    """Every version of a subject in its order, those deleted softly too."""
+    return await versions_of(session, subject, deleted=True)
+
+
 async def schema(session: ReadSession, schema_id: int, subject: str = "") -> Schema:
     """A schema by the id that stands in records, even when its versions were deleted softly.
 

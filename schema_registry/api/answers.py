@@ -190,7 +190,7 @@ def described(kind: type[BaseModel]) -> dict[str, Any]:
     parts = schema.pop("$defs", {})
     # A description of many routes has no place for the parts of one of them.
     text = json.dumps(schema)
-    while "#/$defs/" in text:
+    for _depth in parts:
         for name, part in parts.items():
             text = text.replace(json.dumps({"$ref": f"#/$defs/{name}"}), json.dumps(part))
     content = {media: {"schema": json.loads(text)} for media in MEDIA_TYPES}

@@ -18,7 +18,10 @@ class Code:
 def consuming_code(
     contract: Contract, version: ContractVersion, *, kafka_servers: str, registry_url: str, framed: bool
 ) -> list[Code]:
-    """One program for each language; `framed` tells whether a schema id stands before the data."""
+    """One program for each language; `framed` tells whether a schema id stands before the data.
+
+    Each has a group of its own, so that whoever tries one after the other is shown the records by each.
+    """
     words = {
         "servers": kafka_servers,
         "registry": registry_url,
@@ -50,18 +53,21 @@ consumer = Consumer(
     }
 )
 consumer.subscribe(["$topic"])
-while True:
-    message = consumer.poll(1.0)
-    if message is None:
-        continue
-    if message.error():
-        raise SystemExit(message.error())
-    headers = {name: value.decode() for name, value in message.headers() or []}
-    if headers.get("ce_type") == "$type":
-        data = json.loads($python_data)$python_why
-        # Act once for each ce_id: the same event may come again.
-        print(headers["ce_id"], data["$key"], data)
-    consumer.commit(message)
+try:
+    while True:
+        message = consumer.poll(1.0)
+        if message is None:
+            continue
+        if message.error():
+            raise SystemExit(message.error())
+        headers = {name: value.decode() for name, value in message.headers() or []}
+        if headers.get("ce_type") == "$type":
+            data = json.loads($python_data)$python_why
+            # Act once for each ce_id: the same event may come again.
+            print(headers["ce_id"], data["$key"], data)
+        consumer.commit(message)
+finally:
+    consumer.close()
 """)
 
 _PYTHON_REGISTRY = Template("""from confluent_kafka import Consumer
@@ -72,18 +78,31 @@ from confluent_kafka.serialization import MessageField, SerializationContext
 registry = SchemaRegistryClient({"url": "$registry"})
 checked = JSONDeserializer(None, schema_registry_client=registry)
 consumer = Consumer(
-    {"bootstrap.servers": "$servers", "group.id": "my-service", "auto.offset.reset": "earliest"}
+    {
+        "bootstrap.servers": "$servers",
+        "group.id": "my-service-checked",
+        "auto.offset.reset": "earliest",
+        "enable.auto.commit": False,
+    }
 )
 consumer.subscribe(["$topic"])
-while True:
-    message = consumer.poll(1.0)
-    if message is None or message.error():
-        continue
-    headers = dict(message.headers() or [])
-    if headers.get("ce_type") == b"$type":
-        context = SerializationContext("$topic", MessageField.VALUE, message.headers())
-        # Fetches the schema by the id in the record, once, and checks the data against it.
-        print(headers["ce_id"].decode(), checked(message.value(), context))
+try:
+    while True:
+        message = consumer.poll(1.0)
+        if message is None:
+            continue
+        if message.error():
+            raise SystemExit(message.error())
+        headers = {name: value.decode() for name, value in message.headers() or []}
+        if headers.get("ce_type") == "$type":
+            context = SerializationContext("$topic", MessageField.VALUE, message.headers())
+            # Fetches the schema by the id in the record, once, and checks the data against it.
+            data = checked(message.value(), context)
+            # Act once for each ce_id: the same event may come again.
+            print(headers["ce_id"], data["$key"], data)
+        consumer.commit(message)
+finally:
+    consumer.close()
 """)
 
 _JAVA = Template("""import com.fasterxml.jackson.databind.ObjectMapper;
@@ -99,7 +118,7 @@ public class $event {
     public static void main(String[] arguments) throws Exception {
         Map<String, Object> settings = Map.of(
             "bootstrap.servers", "$servers",
-            "group.id", "my-service",
+            "group.id", "my-service-java",
             "auto.offset.reset", "earliest",
             "enable.auto.commit", "false");
         ObjectMapper json = new ObjectMapper();
@@ -134,7 +153,7 @@ kafkajs.CompressionCodecs[kafkajs.CompressionTypes.LZ4] = () => ({
   decompress: (packed) => lz4.decompressFrame(packed),
 });
 const kafka = new kafkajs.Kafka({ clientId: "my-service", brokers: "$servers".split(",") });
-const consumer = kafka.consumer({ groupId: "my-service" });
+const consumer = kafka.consumer({ groupId: "my-service-js" });
 await consumer.connect();
 await consumer.subscribe({ topic: "$topic", fromBeginning: true });
 await consumer.run({

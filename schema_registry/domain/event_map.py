@@ -64,6 +64,6 @@ def _version(contract: Contract, version: ContractVersion) -> Iterator[str]:
         limits = f" ({'; '.join(field.limits)})" if field.limits else ""
         optional = "" if field.required else " (optional)"
         meaning = f"{field.meaning}{limits}".replace("|", "\\|")
-        yield f"| `{field.name}`{optional} | {field.kind} | {meaning} |"
+        yield f"| `{field.name}`{optional} | {' or '.join(field.kinds)} | {meaning} |"
     for example in version.schema.get("examples", [])[:1]:
         yield f"\n```json\n{pretty(example)}\n```"

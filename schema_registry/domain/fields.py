@@ -1,20 +1,23 @@
 """A schema as people read it: one line per field."""
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from schema_registry.domain.shapes import identity
+from service_kit.text import Message, messages
+from service_kit.text import message as _
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
     name: str
-    kind: str
-    """Type and format, as `string (uuid)` or `integer or null`."""
+    kinds: tuple[str, ...]
+    """Types, the first with its format: `string (uuid)`; more than one where any of them may stand."""
     required: bool
     meaning: str
-    limits: tuple[str, ...]
+    limits: tuple[Message, ...]
     """What the value must keep to, in words."""
     example: str | None
 
@@ -26,7 +29,7 @@ def fields_of(schema: dict[str, Any]) -> list[Field]:
     return [
         Field(
             name=name,
-            kind=_kind(field),
+            kinds=_kinds(field),
             required=name in required,
             meaning=field.get("description", ""),
             limits=tuple(_limits(field)),
@@ -50,28 +53,29 @@ def changed_fields(old: dict[str, Any], new: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def _kind(field: dict[str, Any]) -> str:
+def _kinds(field: dict[str, Any]) -> tuple[str, ...]:
     declared = field.get("type", "anything")
     names = [declared] if isinstance(declared, str) else declared
-    text = " or ".join(names)
-    return f"{text} ({field['format']})" if "format" in field else text
+    if "format" not in field:
+        return tuple(names)
+    return (f"{names[0]} ({field['format']})", *names[1:])
 
 
-_LIMITS = {
-    "minimum": "at least {}",
-    "maximum": "at most {}",
-    "exclusiveMinimum": "more than {}",
-    "exclusiveMaximum": "less than {}",
-    "multipleOf": "a multiple of {}",
-    "minLength": "{} or more characters",
-    "maxLength": "at most {} characters",
-    "pattern": "of the form {}",
-    "const": "always {}",
+_LIMITS: Mapping[str, Callable[[Any], Message]] = {
+    "minimum": lambda value: _("at least {value}", value=value),
+    "maximum": lambda value: _("at most {value}", value=value),
+    "exclusiveMinimum": lambda value: _("more than {value}", value=value),
+    "exclusiveMaximum": lambda value: _("less than {value}", value=value),
+    "multipleOf": lambda value: _("a multiple of {value}", value=value),
+    "minLength": lambda n: messages("at least {n} character", "at least {n} characters", n),
+    "maxLength": lambda n: messages("at most {n} character", "at most {n} characters", n),
+    "pattern": lambda value: _("of the form {value}", value=value),
+    "const": lambda value: _("always {value}", value=value),
 }
 
 
-def _limits(field: dict[str, Any]) -> list[str]:
-    found = [words.format(field[keyword]) for keyword, words in _LIMITS.items() if keyword in field]
+def _limits(field: dict[str, Any]) -> list[Message]:
+    found = [words(field[keyword]) for keyword, words in _LIMITS.items() if keyword in field]
     if "enum" in field:
-        found.append("one of " + ", ".join(str(value) for value in field["enum"]))
+        found.append(_("one of {values}", values=", ".join(str(value) for value in field["enum"])))
     return found

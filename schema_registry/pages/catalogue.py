@@ -15,7 +15,7 @@ from schema_registry.domain.fields import changed_fields, fields_of, pretty
 from schema_registry.domain.trying import LENGTH_MAX, Fault, NotJson, faults_of
 from schema_registry.pages.known import contract_of, contracts_of, offers_tail, surroundings_of, version_of
 from schema_registry.pages.wording import meaning_of, place_of
-from service_kit.pages import render
+from service_kit.pages import redirect, render
 from service_kit.text import Message
 from service_kit.web import Reading, ServiceRouter
 
@@ -124,6 +124,14 @@ async def try_payload(
     return await _version_page(request, session, contract, found, tried)
 
 
+@router.get("/catalogue/{producer}/{event}/{version}/try")
+async def try_again(request: Request, producer: str, event: str, version: int) -> Response:
+    """The address of an answer, opened anew: nothing of the payload was kept, so the form is empty again."""
+    contract = contract_of(request, producer, event)
+    found = version_of(contract, version)
+    return redirect(request, f"/catalogue/{contract.producer}/{contract.folder}/{found.number}#try")
+
+
 @dataclass(frozen=True, slots=True)
 class Tried:
     """A payload somebody tried, and what came of it."""
@@ -140,7 +148,7 @@ async def _version_page(
     version: ContractVersion,
     tried: Tried | None = None,
 ) -> Response:
-    registered = await queries.version(session, contract.subject, version.number, deleted=True)
+    history = await queries.history(session, contract.subject)
     surroundings = surroundings_of(request)
     examples = [pretty(example) for example in version.schema.get("examples", [])]
     return render(
@@ -149,7 +157,8 @@ async def _version_page(
         {
             "contract": contract,
             "version": version,
-            "registered": registered,
+            "history": history,
+            "registered": next(one for one in history if one.version == version.number),
             "fields": fields_of(version.schema),
             "examples": examples,
             "text": pretty(version.schema),

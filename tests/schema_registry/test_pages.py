@@ -84,6 +84,14 @@ async def test_in_russian(web: Web) -> None:
     assert "предел ниже" in page
 
 
+async def test_limits_in_russian(web: Web) -> None:
+    """What a value must keep to is told in the reader's language, too."""
+    async with web.browser(**{"Accept-Language": "ru"}) as client:
+        page = (await client.get("/catalogue/tracker/task_created/2")).text
+    assert "не длиннее 200 знаков" in page
+    assert "string или null" in page
+
+
 async def test_subjects_of_others_are_listed_too(web: Web, asked: Asked) -> None:
     """What other programs registered can be found as well."""
     await asked.post("/subjects/other%20things/versions", sent({"type": "object"}))
@@ -136,6 +144,14 @@ class TestTrying:
         page = await self.tried(web, payload)
         assert "This is not JSON" in page or "breaks the contract" in page
         assert "<script>alert" not in page
+
+
+    async def test_the_answer_opened_anew(self, web: Web) -> None:
+        """Its address leads back to the form."""
+        async with web.browser() as client:
+            answer = await client.get(f"{self.path}/try")
+        assert answer.status_code == 303
+        assert answer.headers["Location"].endswith(f"{self.path}#try")
 
 
 class TestReading:
