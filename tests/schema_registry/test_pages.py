@@ -145,7 +145,6 @@ class TestTrying:
         assert "This is not JSON" in page or "breaks the contract" in page
         assert "<script>alert" not in page
 
-
     async def test_the_answer_opened_anew(self, web: Web) -> None:
         """Its address leads back to the form."""
         async with web.browser() as client:
