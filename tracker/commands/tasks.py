@@ -6,7 +6,8 @@ from random import Random
 from typing import TypedDict, Unpack
 from uuid import UUID
 
-from sqlalchemy import bindparam, func, literal, select
+from sqlalchemy import DateTime, Uuid, bindparam, func, literal, select
+from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from service_kit.context import clock
@@ -21,6 +22,30 @@ from tracker.events import TaskAssigned, TaskCompleted, TaskCreated, TaskCreated
 from tracker.models import ELIGIBLE, Account, Task, TaskHistory, TaskSearch
 
 LOCKED = select(Task).where(Task.id == bindparam("task_id")).with_for_update()
+
+# The task and its history in one round trip: nothing is clicked as often as this.
+_COMPLETED = sql(
+    f"""
+    WITH done AS (
+        UPDATE tasks SET status = 'done', completed_at = :at
+        WHERE id = :task_id AND assignee_id = :actor AND status = 'open' RETURNING *
+    ), remembered AS (
+        INSERT INTO task_history (id, task_id, kind, cycle, actor_id, assignee_id, occurred_at)
+        SELECT :step, id, 'completed', cycle, :actor, assignee_id, :at FROM done
+    )
+    SELECT {", ".join(Task.__table__.c.keys())} FROM done
+    """  # noqa: S608  names of columns
+)
+COMPLETED = (
+    select(Task)
+    .from_statement(
+        _COMPLETED.bindparams(
+            *(bindparam(name, type_=Uuid) for name in ("task_id", "actor", "step")),
+            bindparam("at", type_=DateTime(timezone=True)),
+        ).columns(*Task.__table__.c)
+    )
+    .execution_options(populate_existing=True)
+)
 
 
 class TextChange(TypedDict, total=False):
@@ -119,11 +144,14 @@ async def complete_task(session: Session, actor: CurrentUser, task_id: UUID) -> 
 
     The row lock decides between two clicks, and between a click and a distribution.
     """
-    task = await _locked(session, task_id)
-    domain.refuse_completion(actor_id=actor.guid, assignee_id=task.assignee_id, status=task.status)
     now = clock(session).now()
-    task.status, task.completed_at = Status.DONE, now
-    _remember(session, task, HistoryKind.COMPLETED, actor.guid, now)
+    done = {"task_id": task_id, "actor": actor.guid, "step": new_id(), "at": now}
+    task: Task | None = await session.scalar(COMPLETED, done)
+    while task is None:
+        found = await _locked(session, task_id)
+        # Says why not, unless the task has become this person's just now.
+        domain.refuse_completion(actor_id=actor.guid, assignee_id=found.assignee_id, status=found.status)
+        task = await session.scalar(COMPLETED, done)
     fact = TaskCompleted(task_id=task.id, user_guid=actor.guid, cycle=task.cycle, completed_at=now)
     await publish(session, fact, key=task.id, occurred_at=now)
     await announce(session, _places_of(task))
