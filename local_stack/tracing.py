@@ -25,14 +25,16 @@ from outbox
 where event_id = any($1::uuid[]) or correlation_id = $2 or key = $2 or causation_id = any($1::uuid[]::text[])
 order by id limit $3
 """
+# By key and correlation too: of old facts the outbox may no longer know.
 _HANDLED = """
 select event_id, name, version, topic, partition, "offset", sent_at, processed_at
-from inbox where event_id = any($1::uuid[]) order by processed_at
+from inbox where event_id = any($1::uuid[]) or key = $2 or correlation_id = $2 order by processed_at
 """
 _DEAD = """
 select event_id, topic, partition, "offset", reason, detail, state, first_seen_at
 from dead_letters where event_id = any($1::uuid[]) order by first_seen_at
 """
+_BEHIND = "select event_id from journal_entries where id = any($1::uuid[])"
 _POSTED = """
 select entry.event_id, entry.kind, entry.business_date, entry.late, posting.account_id,
        posting.amount_cents, posting.balance_after_cents
@@ -58,8 +60,8 @@ def trace(home: Home, state: State, wanted: str, console: Console) -> None:
     hops = asyncio.run(_hops(home, state, wanted))
     if not hops:
         raise Trouble(
-            f"Nothing is known of {wanted}. Name an event id, a correlation id (X-Request-ID of an answer) "
-            "or the key of events, such as a task id."
+            f"Nothing is known of {wanted}. Name an event id, a correlation id (X-Request-ID of an answer), "
+            "the key of events, such as a task id, or an entry of the ledger."
         )
     console.print(
         f"Began {hops[0].at.isoformat(timespec='milliseconds')}; the times are milliseconds after it."
@@ -77,11 +79,15 @@ async def _hops(home: Home, state: State, wanted: str) -> list[Hop]:
         for service in SERVICES:
             url = database_url(service, "reader", state.layout, credentials)
             connections[service.name] = await asyncpg.connect(url)
-        said = await _all_said(connections, wanted)
+        # An entry of the ledger stands for the fact that it follows from.
+        behind = await connections[BILLING.name].fetch(_BEHIND, _as_uuid(wanted))
+        ids = _as_uuid(wanted) | {row["event_id"] for row in behind}
+        said = await _all_said(connections, wanted, ids)
         hops = [_said_hop(name, row) for name, row in said]
-        ids = {row["event_id"] for _, row in said} | _as_uuid(wanted)
+        ids |= {row["event_id"] for _, row in said}
         for name, connection in connections.items():
-            hops += [hop for row in await connection.fetch(_HANDLED, ids) for hop in _handled(name, row)]
+            for row in await connection.fetch(_HANDLED, ids, wanted):
+                hops += _handled(name, row)
             hops += [_dead(name, row) for row in await connection.fetch(_DEAD, ids)]
         return sorted(await _with_ledger(connections[BILLING.name], hops, ids))
     finally:
@@ -90,17 +96,16 @@ async def _hops(home: Home, state: State, wanted: str) -> list[Hop]:
 
 
 async def _all_said(
-    connections: dict[str, asyncpg.Connection], wanted: str
+    connections: dict[str, asyncpg.Connection], wanted: str, ids: set[UUID]
 ) -> list[tuple[str, asyncpg.Record]]:
     """Rows of all outboxes: those that match, then what followed from them, until nothing new follows."""
     found: dict[tuple[str, int], asyncpg.Record] = {}
-    ids = _as_uuid(wanted)
     while True:
         before = len(found)
         for service, connection in connections.items():
             for row in await connection.fetch(_SAID, ids, wanted, _MOST_HOPS):
                 found[service, row["id"]] = row
-        ids |= {row["event_id"] for row in found.values()}
+        ids = ids | {row["event_id"] for row in found.values()}
         if len(found) == before or len(found) >= _MOST_HOPS:
             return [(service, row) for (service, _), row in found.items()]
 
