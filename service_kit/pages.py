@@ -179,7 +179,7 @@ class Pages:
     ) -> HTMLResponse:
         """Render a page, or only one named block of it."""
         found = self.environment(locale_in_use()).get_template(template)
-        values = {**self._of_request(request), **(context or {})}
+        values = self._of_request(request, **(context or {}))
         if block is None:
             text = found.render(values)
         else:
@@ -210,14 +210,20 @@ class Pages:
         """A point in time in the business zone, readable by machines as well."""
         return _moment_markup(value, self._settings.zone, style, locale_in_use())
 
-    def _of_request(self, request: Request) -> dict[str, Any]:
+    def _of_request(self, request: Request, *, lies_in: str | None = None, **shown: Any) -> dict[str, Any]:
+        """What every page knows beside what it is `shown`.
+
+        `lies_in` is the path of the place it belongs to, where its own address does not say so.
+        """
         user: CurrentUser | None = getattr(request.state, "user", None)
         settings = self._settings
         live = live_of(request)
+        place = own_path(request) if lies_in is None else lies_in
         return {
             "request": request,
             "user": user,
-            "navigation": tuple(navigation(settings.public_urls, user, settings.name, own_path(request))),
+            "navigation": tuple(navigation(settings.public_urls, user, settings.name, place)),
+            "lies_in": place,
             "here": public_path(request),
             "csp_nonce": request.state.csp_nonce,
             "toasts": _waiting_toasts(request),
@@ -229,6 +235,7 @@ class Pages:
             "tracker_url": settings.public_urls.get("tracker", "").rstrip("/"),
             "live_url": self.url("/live") if live is not None and user is not None else "",
             "live_mark": live.mark() if live is not None else "",
+            **shown,
         }
 
 

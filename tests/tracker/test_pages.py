@@ -53,6 +53,16 @@ async def test_a_visitor_is_led_to_the_sign_in(web: Web) -> None:
     )
 
 
+async def test_a_task_lies_in_the_list_in_which_its_reader_finds_it(
+    tracker: Service, browsers: Browsers
+) -> None:
+    task = await a_task(tracker, browsers.manager)
+    current = re.compile(r'href="([^"]*)"[^>]*aria-current="page"')
+    for browser, list_of_theirs in ((browsers.of_worker, "/tracker/"), (browsers.of_manager, "/tracker/all")):
+        for path in (f"/tasks/{task.id}", f"/tasks/{task.id}/edit", "/tasks/new"):
+            assert set(current.findall((await browser.get(path)).text)) == {list_of_theirs}
+
+
 class TestMyTasks:
     async def test_shows_open_ones_and_what_was_done_today(
         self, tracker: Service, browsers: Browsers

@@ -38,8 +38,8 @@ async def done(request: Request, session: Reading, actor: Actor, page: Paging) -
 
 
 @router.get("/tasks/new")
-async def new_task(request: Request) -> Response:
-    return render(request, "tracker/new_task.html", _form())
+async def new_task(request: Request, actor: Actor) -> Response:
+    return render(request, "tracker/new_task.html", _form() | {"lies_in": _list_of(actor)})
 
 
 @router.get("/tasks/hint")
@@ -71,11 +71,11 @@ async def create_task(
         text = domain.task_text(split.title, split.jira_id, description)
         same = [] if anyway else await queries.open_with_key(session, text.jira_id)
         if same:
-            form = _form(**typed, same=same)
+            form = _form(**typed, same=same) | {"lies_in": _list_of(actor)}
             return render(request, "tracker/new_task.html", form, status=domain.VersionConflict.status)
         (task,) = await commands.create_tasks(session, actor.guid, [text], random=dice)
     except (Invalid, domain.NobodyToAssign) as error:
-        form = _form(**typed, error=error)
+        form = _form(**typed, error=error) | {"lies_in": _list_of(actor)}
         return render(request, "tracker/new_task.html", form, status=error.status)
     told = _("The task is created.")
     if split.title != title.strip():
@@ -101,7 +101,8 @@ async def edit_task(request: Request, session: Reading, actor: Actor, task_id: U
     )
     domain.refuse_done(task.status)
     form = _form(title=task.title, jira_id=task.jira_id or "", description=task.description)
-    return render(request, "tracker/edit_task.html", form | {"task_id": task.id, "version": task.version})
+    form |= {"task_id": task.id, "version": task.version, "lies_in": _place_of(task, actor)}
+    return render(request, "tracker/edit_task.html", form)
 
 
 @router.post("/tasks/{task_id}")
@@ -124,6 +125,7 @@ async def update_task(
         form = _form(title=title, jira_id=jira_id, description=description, error=error)
         # What somebody else wrote is shown beside what was typed here; saving again is then a choice.
         form |= {"task_id": task_id, "version": present.version, "present": present}
+        form["lies_in"] = _place_of(present, actor)
         return render(request, "tracker/edit_task.html", form, status=error.status)
     return toast(redirect(request, f"/tasks/{task.id}"), _("The task is saved."))
 
@@ -174,6 +176,7 @@ async def _task(session: Reading, actor: CurrentUser, task_id: UUID) -> dict[str
         "drawn_from": None,
         "after_completing": False,
         "mine": task.assignee_id == actor.guid,
+        "lies_in": _place_of(task, actor),
         # Others have nothing on their accounts that this task moved.
         "sees_money": task.assignee_id == actor.guid or actor.is_any(Role.ACCOUNTANT, Role.ADMIN),
         "may_complete": is_open and task.assignee_id == actor.guid,
@@ -182,6 +185,16 @@ async def _task(session: Reading, actor: CurrentUser, task_id: UUID) -> dict[str
             actor_id=actor.guid, role=actor.role, created_by=task.created_by, assignee_id=task.assignee_id
         ),
     }
+
+
+def _list_of(actor: CurrentUser) -> str:
+    """The list that somebody works with."""
+    return "/all" if actor.is_any(Role.MANAGER, Role.ADMIN) else "/"
+
+
+def _place_of(task: Task, actor: CurrentUser) -> str:
+    """The list in which this person finds the task."""
+    return "/" if task.assignee_id == actor.guid else "/all"
 
 
 async def _hint(session: Reading, title: str, jira_id: str) -> dict[str, Any]:
