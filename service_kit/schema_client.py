@@ -20,6 +20,7 @@ import structlog
 from service_kit.errors import Invalid, Unavailable
 from service_kit.events import Event
 from service_kit.settings import ServiceSettings
+from service_kit.trust import trusted
 
 log = structlog.get_logger()
 
@@ -183,7 +184,7 @@ class SchemaClient:
     async def _get(self, path: str) -> dict[str, Any] | None:
         """The answer, or None when the registry knows nothing of it."""
         try:
-            async with httpx2.AsyncClient(transport=self._transport, timeout=5) as client:
+            async with httpx2.AsyncClient(transport=self._transport, timeout=5, verify=trusted()) as client:
                 answer = await client.get(self._registry_url + path)
         except httpx2.HTTPError as error:
             raise RegistryUnavailable(

@@ -40,6 +40,7 @@ from service_kit.serving.transactions import (
 )
 from service_kit.settings import ServiceSettings
 from service_kit.text import LOCALES
+from service_kit.trust import trusted
 
 __all__ = [
     "ClockDep",
@@ -149,7 +150,9 @@ async def _stand_up(
         name=f"{settings.name}-web",
     )
     stack.push_async_callback(database.close)
-    http = await stack.enter_async_context(httpx2.AsyncClient(timeout=CALL_TIMEOUT_S, transport=transport))
+    http = await stack.enter_async_context(
+        httpx2.AsyncClient(timeout=CALL_TIMEOUT_S, transport=transport, verify=trusted())
+    )
     denials = Denials()
     return Runtime(
         settings=settings,
