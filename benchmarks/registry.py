@@ -102,8 +102,24 @@ class Client(asyncio.Protocol):
         self.failed += exc is not None
 
 
+def processes_at(addresses: list[str]) -> list[psutil.Process]:
+    """The processes that listen at these addresses."""
+    ports = {urlsplit(address).port for address in addresses}
+    listening = (one for one in psutil.net_connections("tcp4") if one.status == psutil.CONN_LISTEN)
+    return [psutil.Process(one.pid) for one in listening if one.pid and one.laddr.port in ports]
+
+
+def processor_s(processes: list[psutil.Process]) -> float:
+    return sum(spent.user + spent.system for spent in (one.cpu_times() for one in processes))
+
+
 async def load(addresses: list[str], request: bytes, clients: int, seconds: float) -> dict[str, float]:
-    """Requests per second and times of answers, with the clients spread over the addresses."""
+    """Requests per second, times of answers, and the servers' processor time for each.
+
+    The clients are spread over the addresses.
+    """
+    servers = processes_at(addresses)
+    spent = processor_s(servers)
     begun = time.perf_counter()
     ends = begun + WARM_UP_S + seconds
     loop = asyncio.get_running_loop()
@@ -123,6 +139,7 @@ async def load(addresses: list[str], request: bytes, clients: int, seconds: floa
     cuts = statistics.quantiles(times, n=100, method="inclusive")
     return {
         "per_s": round(len(times) / took),
+        "processor_us": round((processor_s(servers) - spent) / len(times) * 1_000_000),
         "p50_ms": round(cuts[49], 2),
         "p99_ms": round(cuts[98], 2),
         "failed": sum(client.failed for client in crowd),
@@ -341,7 +358,7 @@ def main() -> None:
         goal = f"  goal {GOALS[name]:.0f}/s: {one['by_goal']}" if name in GOALS else ""
         print(
             f"{name:18} {one['per_s']:6}/s  p50 {one['p50_ms']} ms  p99 {one['p99_ms']} ms"
-            f"  failed {one['failed']}{goal}"
+            f"  processor {one['processor_us']} us  failed {one['failed']}{goal}"
         )
     print(f"get_by_id by the bare server {found['get_by_id_of_limit']}; two by one {found['two_by_one']}")
     print(

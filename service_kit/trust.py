@@ -1,4 +1,4 @@
-"""The authorities that calls over TLS trust: loaded once in a process, as that takes longer than most calls."""
+"""The authorities that calls over TLS trust: loaded once in a process, as it takes longer than most calls."""
 
 import ssl
 from functools import cache
