@@ -157,6 +157,7 @@ async def replay_ledger(
         await read_on()
         async with connection.transaction() as session:
             await replaying.settle_order(session)
+            await replaying.refuse_missing_beginning(session, progress)
         more = True
         while more:
             async with connection.transaction() as session:

@@ -131,6 +131,21 @@ async def test_there_is_no_floor_in_an_open_day(billing: Service, history: Topic
         await replay(billing, history, date(2026, 12, 1))
 
 
+async def test_topics_that_begin_later_than_the_ledger(billing: Service, history: Topics) -> None:
+    """What they have dropped is told with the first day that they hold whole; from there all agrees."""
+    days = await billing.scalar("select array_agg(business_date order by 1) from days where state = 'closed'")
+    gone = await billing.scalar(
+        "select array_agg(event_id) from journal_entries where business_date <= :day", day=days[1]
+    )
+    history.facts = [fact for fact in history.facts if fact.event_id not in gone]
+    later = days[1] + timedelta(days=1)
+    with pytest.raises(replaying.NoFirmGround, match=f"--from {later} or later"):
+        await replay(billing, history)
+    history.read = 0
+    _, found, _ = await replay(billing, history, later)
+    assert found.agree, found.differences
+
+
 DAMAGE = {
     "an amount": (
         (

@@ -15,6 +15,7 @@ from billing.commands.replaying.shadow import (
     hold_live,
     make_shadow,
     note_end,
+    refuse_missing_beginning,
     settle_order,
 )
 from billing.commands.replaying.stretches import keep_facts, replay_rest, replay_some
@@ -30,6 +31,7 @@ __all__ = [
     "keep_facts",
     "make_shadow",
     "note_end",
+    "refuse_missing_beginning",
     "repair_sums",
     "replay_rest",
     "replay_some",

@@ -19,7 +19,7 @@ class NotShadowed(RuntimeError):
 
 
 class NoFirmGround(ValueError):
-    """The day before the first one to replay is not closed."""
+    """The day before the first one to replay is not closed, or the topics begin after it."""
 
 
 @dataclass
@@ -148,6 +148,34 @@ async def note_end(session: Session, progress: Progress) -> None:
     """Note how far the live ledger is. What it has posted is in the topics if they are read after this."""
     newest = text("select max(version) from public.postings where account_id = :company")
     progress.end = await session.scalar(newest, {"company": COMPANY}) or 0
+
+
+async def refuse_missing_beginning(session: Session, progress: Progress) -> None:
+    """Raise `NoFirmGround` when the topics no longer hold what the ledger has posted first.
+
+    Topics keep their events for some weeks. A fact that is missing further on is a difference, and shown.
+    """
+    missing = (
+        await session.execute(
+            text(
+                """
+                select count(*) as facts, max(e.business_date) as last, min(c.version) = (
+                    select min(version) from public.postings
+                    where account_id = :company and version > :floor) as first_too
+                from public.journal_entries e
+                join public.postings c on c.entry_id = e.id and c.account_id = :company
+                where c.version > :floor and c.version <= :end
+                  and not exists (select from replay_facts f where f.event_id = e.event_id)
+                """
+            ),
+            {"company": COMPANY, "floor": progress.position, "end": progress.end},
+        )
+    ).one()
+    if missing.first_too:
+        raise NoFirmGround(
+            f"The topics no longer hold {missing.facts} of the facts, the last of them of {missing.last}:"
+            f" replay --from {missing.last + timedelta(days=1)} or later."
+        )
 
 
 async def settle_order(session: Session) -> None:
