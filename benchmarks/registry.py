@@ -106,7 +106,7 @@ def processes_at(addresses: list[str]) -> list[psutil.Process]:
     """The processes that listen at these addresses."""
     ports = {urlsplit(address).port for address in addresses}
     listening = (one for one in psutil.net_connections("tcp4") if one.status == psutil.CONN_LISTEN)
-    return [psutil.Process(one.pid) for one in listening if one.pid and one.laddr.port in ports]
+    return [psutil.Process(one.pid) for one in listening if one.pid and one.laddr and one.laddr.port in ports]
 
 
 def processor_s(processes: list[psutil.Process]) -> float:

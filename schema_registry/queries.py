@@ -267,11 +267,14 @@ async def compatibility(
             raise errors.version_not_found(str(number))
     if configuration.level is Level.NONE:
         return []
+    metadata = _metadata(configuration, candidate, found)
     if number == "all":
-        chosen = same_group(chosen, configuration.group, _metadata(configuration, candidate, found))
+        chosen = same_group(chosen, configuration.group, metadata)
         chosen = chosen if configuration.level.transitive else chosen[-1:]
     earlier = await earlier_versions(session, chosen)
-    return incompatibilities(configuration.level, document, earlier, lenient=configuration.lenient)
+    return incompatibilities(
+        configuration.level, document, earlier, lenient=configuration.lenient, metadata=metadata
+    )
 
 
 def _metadata(

@@ -12,12 +12,12 @@ from schema_registry.commands.guarding import lock_subject, refuse_read_only
 from schema_registry.domain.configuration import Configuration
 from schema_registry.domain.contexts import context_of
 from schema_registry.domain.errors import Code, RegistryError
-from schema_registry.domain.levels import AnyDocument, Earlier, Level, Mode, incompatibilities
+from schema_registry.domain.levels import AnyDocument, Level, Mode, incompatibilities
 from schema_registry.domain.registered import VERSION_MAX, Candidate, Registered
 from schema_registry.models import Schema, SubjectVersion
 from schema_registry.models.lookups import (
     configuration_of,
-    document_of,
+    earlier_versions,
     guid_of,
     mode_of,
     normalized,
@@ -81,8 +81,10 @@ async def _refuse_incompatible(
         return
     compared = same_group(earlier, configuration.group, candidate.metadata)
     considered = compared if configuration.level.transitive else compared[-1:]
-    known = [Earlier(one.version, await document_of(session, one)) for one in considered]
-    reasons = incompatibilities(configuration.level, document, known, lenient=configuration.lenient)
+    known = await earlier_versions(session, considered)
+    reasons = incompatibilities(
+        configuration.level, document, known, lenient=configuration.lenient, metadata=candidate.metadata
+    )
     if reasons:
         raise RegistryError(
             Code.INCOMPATIBLE_SCHEMA,

@@ -136,6 +136,9 @@ class Kind(_Name):
     NOT_TYPE_EXTENDED = auto()
     NOT_TYPE_NARROWED = auto()
 
+    RESERVED_PROPERTY_REMOVED = auto()
+    RESERVED_PROPERTY_CONFLICTS_WITH_PROPERTY = auto()
+
     # OWN
     KEYWORD_NOT_COMPARED = auto()
     """A keyword differs that no rule compares: refused rather than guessed."""
@@ -261,6 +264,20 @@ def _ending(*ends: str) -> frozenset[Kind]:
 
 
 _SENTENCES: tuple[tuple[frozenset[Kind], str], ...] = (
+    (
+        frozenset({Kind.RESERVED_PROPERTY_REMOVED}),
+        (
+            "The {update} schema has reserved property '{path}' removed from its metadata "
+            "which is present in the {original} schema."
+        ),
+    ),
+    (
+        frozenset({Kind.RESERVED_PROPERTY_CONFLICTS_WITH_PROPERTY}),
+        (
+            "The {update} schema has property at path '{path}' that conflicts with the reserved properties "
+            "which is missing in the {original} schema."
+        ),
+    ),
     (
         frozenset({Kind.REQUIRED_PROPERTY_ADDED_TO_UNOPEN_CONTENT_MODEL}),
         (

@@ -1,13 +1,14 @@
 """The seven levels of compatibility: which earlier versions a new one must get along with, and how."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from schema_registry.domain.avro_documents import AvroDocument, reading_refusals
 from schema_registry.domain.comparison import differences
 from schema_registry.domain.documents import Document
+from schema_registry.domain.reserving import reserved_differences
 
 if TYPE_CHECKING:
     from schema_registry.domain.protobuf_documents import ProtobufDocument
@@ -66,12 +67,18 @@ class Earlier:
 
     version: int
     document: AnyDocument
+    metadata: Mapping[str, Any] | None = None
 
 
 def incompatibilities(
-    level: Level, new: AnyDocument, earlier: Iterable[Earlier], *, lenient: bool = False
+    level: Level,
+    new: AnyDocument,
+    earlier: Iterable[Earlier],
+    *,
+    lenient: bool = False,
+    metadata: Mapping[str, Any] | None = None,
 ) -> list[str]:
-    """Why `new` must not follow the earlier versions, for people; nothing when it may.
+    """Why `new` with its metadata must not follow the earlier versions, for people; nothing when it may.
 
     The earlier versions come in their order; without a transitive level only the last one counts.
     """
@@ -79,7 +86,7 @@ def incompatibilities(
         return []
     known = sorted(earlier, key=lambda one: one.version, reverse=True)
     for one in known if level.transitive else known[:1]:
-        found = _against(level, new, one, lenient=lenient)
+        found = _against(level, _Side(new, metadata), _Side(one.document, one.metadata), lenient=lenient)
         if found:
             return [
                 *found,
@@ -90,13 +97,29 @@ def incompatibilities(
     return []
 
 
-def _against(level: Level, new: AnyDocument, one: Earlier, *, lenient: bool) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class _Side:
+    document: AnyDocument
+    metadata: Mapping[str, Any] | None
+
+
+def _against(level: Level, new: _Side, old: _Side, *, lenient: bool) -> list[str]:
     found = []
     if level.backward:
-        found += _reasons(one.document, new, "new", "old", lenient=lenient)
+        found += _reserved(old, new, "new", "old")
+        found += _reasons(old.document, new.document, "new", "old", lenient=lenient)
     if level.forward:
-        found += _reasons(new, one.document, "old", "new", lenient=lenient)
+        found += _reserved(new, old, "old", "new")
+        found += _reasons(new.document, old.document, "old", "new", lenient=lenient)
     return found
+
+
+def _reserved(original: _Side, update: _Side, update_name: str, original_name: str) -> list[str]:
+    """What is wrong with the names that the metadata of JSON Schemas reserves for later."""
+    if not isinstance(original.document, Document) or not isinstance(update.document, Document):
+        return []
+    found = reserved_differences(original.metadata, update.document, update.metadata)
+    return [one.message(update_name, original_name) for one in found]
 
 
 def _reasons(

@@ -158,7 +158,7 @@ async def formatted(
 
 
 async def earlier_versions(session: ReadSession, registered: Sequence[Registered]) -> list[Earlier]:
-    return [Earlier(one.version, await document_of(session, one)) for one in registered]
+    return [Earlier(one.version, await document_of(session, one), one.metadata) for one in registered]
 
 
 async def same_schema(

@@ -10,6 +10,10 @@ _FURTHER = tuple(
 
 _ENDINGS: tuple[tuple[tuple[str, ...], Message], ...] = (
     (
+        ("RESERVED_PROPERTY_REMOVED", "RESERVED_PROPERTY_CONFLICTS_WITH_PROPERTY"),
+        _("a name that is reserved for later"),
+    ),
+    (
         ("REMOVED_FROM_OPEN_CONTENT_MODEL",),
         _("not known to the reader, who lets unknown fields pass"),
     ),

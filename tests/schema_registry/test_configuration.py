@@ -32,6 +32,28 @@ class TestPolicy:
         assert (await asked.post("/subjects/t/versions", of("2", number)))["version"] == 2
 
 
+class TestReservedNames:
+    async def test_they_stay_reserved_and_unused(self, asked: Asked) -> None:
+        """Metadata reserves names: taking one back, or using one, breaks the promise."""
+        closed = {**an_object(a=TEXT), "additionalProperties": False}
+        more = {**an_object(a=TEXT, b=TEXT), "additionalProperties": False}
+
+        def reserving(names: str, schema: object) -> dict[str, object]:
+            return sent(schema, metadata={"properties": {"confluent:reserved": names}})
+
+        await asked.post("/subjects/t/versions", reserving("b, c", closed))
+        checked = "/compatibility/subjects/t/versions/latest?verbose=true"
+        answer = await asked.post(checked, reserving("b,c", more))
+        assert "RESERVED_PROPERTY_CONFLICTS_WITH_PROPERTY" in answer["messages"][0]
+        assert "'#/properties/b'" in answer["messages"][0]
+        answer = await asked.post(checked, reserving("b", closed))
+        assert "RESERVED_PROPERTY_REMOVED" in answer["messages"][0]
+        assert await asked.refused("POST", "/subjects/t/versions", reserving("c", more)) == (409, 40901)
+        # Metadata that is not sent goes on from the version before.
+        assert await asked.refused("POST", "/subjects/t/versions", sent(more)) == (409, 40901)
+        assert (await asked.post("/subjects/t/versions", reserving("b,c,d", closed)))["version"] == 2
+
+
 class TestNames:
     async def test_alias(self, asked: Asked) -> None:
         """Another name leads to the subject; settings stay with the name they were given."""
