@@ -12,39 +12,28 @@ void. The limit measured beside it is the same rows written by COPY alone into t
 import argparse
 import asyncio
 import json
-import shutil
 import sys
-import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from random import Random
+from statistics import quantiles
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import asyncpg
 import httpx2
 import psutil
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from local_stack.credentials import Credentials
-from local_stack.engines.databases import ensure_database
-from local_stack.engines.jars import bring_jars
-from local_stack.engines.java import find_java
-from local_stack.engines.kafka import Kafka
-from local_stack.engines.postgres import Postgres
+from benchmarks._stage import POLL_S, Stage, engines, service
 from local_stack.engines.program import Program
-from local_stack.environment import environment, owner_environment
-from local_stack.home import Home, installed_folder
+from local_stack.environment import environment
 from local_stack.launching import Running, launch
-from local_stack.layout import Layout
-from local_stack.ports import PortChooser
-from local_stack.services import BILLING, REGISTRY, Service
+from local_stack.services import BILLING, REGISTRY
 
 GOAL_PER_S = 25_000
 GOAL_OF_COPY = 0.4
@@ -54,79 +43,17 @@ PARTITIONS = 8
 TOPIC = "tracker.tasks"
 WORKERS = 1_000
 WRITTEN = ("inbox", "journal_entries", "postings", "outbox")
-POLL_S = 0.05
+RATE_AT_REST = 300
+FACTS_AT_REST = 10 * RATE_AT_REST
+GOAL_AT_REST_MS = {"p50": 2.5, "p99": 15.0}
+SAY_AGAIN = """
+with said as (
+    insert into outbox (event_id, topic, key, name, version, schema_id, data, occurred_at)
+    select $1, topic, key, name, version, schema_id, data, clock_timestamp() from outbox
+    where topic = 'billing.ledger' order by id limit 1)
+select pg_notify('outbox', '')
+"""
 PEERS = ("faststream-batches", "faust-batches", "faststream", "faust")
-
-
-@dataclass
-class Stage:
-    """The engines and what is needed to speak to them."""
-
-    home: Home
-    layout: Layout
-    credentials: Credentials
-    postgres: Running
-    kafka: Running
-
-    async def run(self, service: Service, *arguments: str, owner: bool = False) -> Running:
-        told = (owner_environment if owner else environment)(
-            service, self.home, self.layout, self.credentials
-        )
-        program = Program(
-            [sys.executable, "-m", service.package, *arguments], environment=told, module=service.package
-        )
-        return await launch(program, self.home.logs / f"{service.name}-{arguments[0]}.log")
-
-    def superuser(self, database: str) -> str:
-        return Postgres(self.home.postgres, self.layout.postgres, self.credentials.postgres).dsn(database)
-
-
-@asynccontextmanager
-async def engines() -> AsyncIterator[Stage]:
-    folder = Path(tempfile.mkdtemp(prefix="ates-bench-"))
-    home = Home(folder)
-    home.logs.mkdir()
-    started: list[tuple[Running, int]] = []
-    try:
-        layout = Layout.choose(PortChooser(set()).draw())
-        credentials = Credentials(home.secrets_file)
-        server = Postgres(home.postgres, layout.postgres, credentials.postgres)
-        server.prepare()
-        jars = installed_folder() / "java"
-        bring_jars(jars)
-        broker = Kafka(home.kafka, layout.kafka, layout.kafka_controller, java=find_java(), jars=jars)
-        broker.prepare()
-        running = []
-        for name, engine in (("postgres", server), ("kafka", broker)):
-            program = engine.program()
-            process = await launch(program, home.logs / f"{name}.log")
-            started.append((process, program.stop_signal))
-            running.append(process)
-            while not await asyncio.to_thread(engine.is_ready):  # noqa: ASYNC110 - another process
-                await asyncio.sleep(POLL_S)
-        for service in (REGISTRY, BILLING):
-            await ensure_database(server.dsn(), service.name, credentials.database(service.name))
-        stage = Stage(home, layout, credentials, *running)
-        for service in (REGISTRY, BILLING):
-            process = await stage.run(service, "migrate", owner=True)
-            if await process.wait() != 0:
-                raise RuntimeError((home.logs / f"{service.name}-migrate.log").read_text()[-2000:])
-        yield stage
-    finally:
-        for process, number in reversed(started):
-            process.send_signal(number)
-            await process.wait()
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-@asynccontextmanager
-async def service(stage: Stage, which: Service, *arguments: str) -> AsyncIterator[Running]:
-    process = await stage.run(which, *arguments)
-    try:
-        yield process
-    finally:
-        process.send_signal(15)
-        await process.wait()
 
 
 async def schema_ids(stage: Stage) -> dict[str, int]:
@@ -234,9 +161,9 @@ def processor_s(pid: int) -> float:
 
 @asynccontextmanager
 async def peer(stage: Stage, name: str) -> AsyncIterator[Running]:
-    """Billing's consumer inside another framework (see `benchmarks.peers`)."""
+    """Billing's consumer inside another framework (see `benchmarks._peers`)."""
     told = environment(BILLING, stage.home, stage.layout, stage.credentials)
-    program = Program([sys.executable, "-m", "benchmarks.peers", name], environment=told)
+    program = Program([sys.executable, "-m", "benchmarks._peers", name], environment=told)
     process = await launch(program, stage.home.logs / "billing-worker.log")
     try:
         yield process
@@ -317,6 +244,45 @@ async def drain(stage: Stage) -> dict[str, Any]:
     }
 
 
+async def at_rest(stage: Stage) -> dict[str, Any]:
+    """Milliseconds from the commit of a fact until a reader of the topic has it, with little to do.
+
+    What lies between are the wake-up, the relay's read, the broker's answer and its delivery.
+    """
+    reader = AIOKafkaConsumer("billing.ledger", bootstrap_servers=stage.layout.kafka_address)
+    connection = await asyncpg.connect(stage.superuser("billing"))
+    committed: dict[str, float] = {}
+    arrived: dict[str, float] = {}
+
+    async def read() -> None:
+        while len(arrived) < FACTS_AT_REST:
+            record = await reader.getone()
+            arrived.setdefault(dict(record.headers)["ce_id"].decode(), time.monotonic())
+
+    await reader.start()
+    await reader.seek_to_end()
+    try:
+        port = str(stage.layout.worker["billing"])
+        async with service(stage, BILLING, "worker", "--metrics-port", port):
+            owned = "select bool_and(owner is not null) from relay_slots"
+            while not await connection.fetchval(owned):  # noqa: ASYNC110 - another process
+                await asyncio.sleep(POLL_S)
+            reading = asyncio.create_task(read())
+            first = time.monotonic() + 1
+            for number in range(FACTS_AT_REST):
+                await asyncio.sleep(max(0.0, first + number / RATE_AT_REST - time.monotonic()))
+                event = uuid4()
+                await connection.execute(SAY_AGAIN, event)
+                committed[str(event)] = time.monotonic()
+            await asyncio.wait_for(reading, 30)
+    finally:
+        await connection.close()
+        await reader.stop()
+    waits = [(arrived[event] - at) * 1000 for event, at in committed.items()]
+    cuts = quantiles(waits, n=100, method="inclusive")
+    return {"commit_to_reader_ms": {"p50": round(cuts[49], 1), "p99": round(cuts[98], 1)}}
+
+
 async def replay(stage: Stage) -> float:
     """Seconds that `billing replay` takes, which ends with a comparison of every row."""
     started = time.monotonic()
@@ -333,7 +299,7 @@ async def copy_alone(stage: Stage, tables: Sequence[str]) -> float:
         seconds = 0.0
         for table in tables:
             file = stage.home.folder / f"{table}.copy"
-            await connection.copy_from_table(table, output=str(file), format="binary")
+            await connection.copy_from_query(f"select * from {table}", output=str(file), format="binary")  # noqa: S608
             await connection.execute(f"create table copied_{table} (like {table} including all)")
             started = time.monotonic()
             await connection.copy_to_table(f"copied_{table}", source=str(file), format="binary")
@@ -377,6 +343,7 @@ async def measure(tasks: int) -> dict[str, Any]:
             found = await consume(stage, 2 * tasks)
             relayed = await drain(stage)
             replay_s = await replay(stage)
+            rested = await at_rest(stage)
         await check(stage, events)
         copy_s = await copy_alone(stage, WRITTEN)
     copy_per_s = round(events / copy_s)
@@ -385,6 +352,8 @@ async def measure(tasks: int) -> dict[str, Any]:
         **found,
         **relayed,
         "goal_relay_per_s": GOAL_RELAY_PER_S,
+        **rested,
+        "goal_commit_to_reader_ms": GOAL_AT_REST_MS,
         "replay_s": round(replay_s, 1),
         "replay_per_s": round(events / replay_s),
         "goal_replay_per_s": GOAL_REPLAY_PER_S,
@@ -420,6 +389,7 @@ def main() -> None:
     print(f"by COPY of the same rows ({found['copy_alone_per_s']} a second): {found['by_copy']}")
     relay, relay_us = found["relay_per_s"], found["relay_processor_us_per_event"]
     print(f"relay alone from a backlog: {relay} a second, {relay_us} us of processor each")
+    print(f"from commit to a reader of the topic, {RATE_AT_REST} a second: {found['commit_to_reader_ms']} ms")
     print(f"replay with comparison: {found['replay_s']} s, {found['replay_per_s']} facts a second")
 
 

@@ -18,7 +18,8 @@ from uuid import UUID
 
 import asyncpg
 
-from benchmarks.backbone import Stage, copy_alone, engines, schema_ids, service
+from benchmarks._stage import Stage, engines, service
+from benchmarks.backbone import copy_alone, schema_ids
 from billing import commands, queries
 from billing.domain import COMPANY
 from billing.events import SAYS, TaskAssigned
