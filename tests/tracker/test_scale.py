@@ -2,7 +2,10 @@
 
 import re
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from functools import partial
+from random import Random
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -12,7 +15,7 @@ from sqlalchemy import event
 from service_kit.identity import CurrentUser, Role
 from service_kit.paging import PageRequest
 from tests.support.services import Service
-from tests.tracker.makers import a_person, request_distribution, run_to_the_end
+from tests.tracker.makers import a_person, cut, request_distribution, run_to_the_end
 from tracker import commands, queries
 from tracker.domain import Status, TaskFilter
 
@@ -138,29 +141,55 @@ async def test_a_large_distribution_is_uniform_and_moves_every_open_task_once(
     assert chi_square < 85.4
 
 
+@pytest.mark.slow
+async def test_a_part_gathers_its_people_once_also_by_a_plan_for_any_parameters(
+    tracker: Service, many: UUID
+) -> None:
+    await request_distribution(tracker, await a_person(tracker, Role.MANAGER))
+    await cut(tracker)
+    async with watched(tracker) as sent, tracker.transaction() as session:
+        await commands.deal_distribution_part(session, random=Random(1))
+    ((statement, parameters),) = [one for one in sent if "uuid_hash_extended" in one[0]]
+    connection = await asyncpg.connect(tracker.addresses.superuser)
+    try:
+        await connection.execute(f"set plan_cache_mode = force_generic_plan; prepare dealing as {statement}")
+        nothing = ", ".join("null" for _parameter in parameters)
+        rows = await connection.fetch(f"explain execute dealing({nothing})")
+    finally:
+        await connection.close()
+    plan = "\n".join(row[0] for row in rows)
+    assert plan.count(" on accounts") == 1
+    assert "Nested Loop" not in plan
+    assert re.search(r"Index Scan using \w+ on tasks ", plan)
+
+
 async def plans_of(tracker: Service, act: Callable[..., object]) -> str:
     """The plans of every statement on tasks that `act` sends, with the parameters it sends."""
-    sent: list[tuple[str, object]] = []
-
-    def note(
-        _connection: object, _cursor: object, statement: str, parameters: object, *_rest: object
-    ) -> None:
-        if "tasks" in statement and statement.lstrip().upper().startswith(("SELECT", "UPDATE", "WITH")):
-            sent.append((statement, parameters))
-
-    engine = tracker.database.engine.sync_engine
-    event.listen(engine, "before_cursor_execute", note)
-    try:
-        async with tracker.transaction() as session:
-            await act(session)  # type: ignore[misc]
-    finally:
-        event.remove(engine, "before_cursor_execute", note)
+    async with watched(tracker) as sent, tracker.transaction() as session:
+        await act(session)  # type: ignore[misc]
     connection = await asyncpg.connect(tracker.addresses.superuser)
     try:
         plans = []
         for statement, parameters in sent:
-            rows = await connection.fetch(f"explain {statement}", *parameters)  # type: ignore[misc]
+            rows = await connection.fetch(f"explain {statement}", *parameters)
             plans.append("\n".join(row[0] for row in rows))
         return "\n".join(plans)
     finally:
         await connection.close()
+
+
+@asynccontextmanager
+async def watched(tracker: Service) -> AsyncIterator[list[tuple[str, tuple[object, ...]]]]:
+    """Every statement on tasks that is sent meanwhile, with its parameters."""
+    sent: list[tuple[str, tuple[object, ...]]] = []
+
+    def note(_connection: object, _cursor: object, statement: str, parameters: Any, *_rest: object) -> None:
+        if "tasks" in statement and statement.lstrip().upper().startswith(("SELECT", "UPDATE", "WITH")):
+            sent.append((statement, tuple(parameters)))
+
+    engine = tracker.database.engine.sync_engine
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield sent
+    finally:
+        event.remove(engine, "before_cursor_execute", note)

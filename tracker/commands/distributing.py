@@ -213,20 +213,21 @@ _LOCK = text(
 ).bindparams(*(bindparam(name, type_=Uuid) for name in ("first", "until")))
 
 # The hash of an id under a secret seed is as good as a dice thrown for it, and nobody has to number the rows.
+# The people are asked for by subqueries, which are answered once: joined, they would be gathered anew for
+# each task as soon as the plan is one for any parameters.
 _DEAL = text(
     f"""
     WITH people AS (
-        SELECT array_agg(id ORDER BY id) AS ids FROM accounts WHERE {ELIGIBLE}
+        SELECT array_agg(id ORDER BY id) AS ids, count(*) FROM accounts WHERE {ELIGIBLE}
     ), moved AS (
         UPDATE tasks SET
-            assignee_id = people.ids[
-                1 + (uuid_hash_extended(tasks.id, :seed) & 9223372036854775807) % cardinality(people.ids)
+            assignee_id = (SELECT ids FROM people)[
+                1 + (uuid_hash_extended(id, :seed) & 9223372036854775807) % (SELECT count FROM people)
             ],
             cycle = cycle + 1,
             assigned_at = :at
-        FROM people
-        WHERE status = 'open' AND tasks.id >= :first AND tasks.id < :until AND people.ids IS NOT NULL
-        RETURNING tasks.id AS task_id, tasks.cycle, tasks.assignee_id, old.assignee_id AS before,
+        WHERE status = 'open' AND id >= :first AND id < :until AND (SELECT count FROM people) > 0
+        RETURNING id AS task_id, cycle, assignee_id, old.assignee_id AS before,
             uuidv7() AS step_id
     ), remembered AS (
         INSERT INTO task_history
