@@ -11,7 +11,6 @@ from pydantic import ValidationError
 
 from schema_registry import commands as registry_commands
 from schema_registry import queries
-from schema_registry.api.elsewhere import TIMEOUT_S, export_of
 from schema_registry.domain.checks import problems, seal
 from schema_registry.domain.contexts import DEFAULT, context_name
 from schema_registry.domain.contracts import ContractError, read_contracts
@@ -125,6 +124,9 @@ async def _exported() -> Export:
 
 async def _brought_in(source: str, file: bytes | None, context: str, token: str) -> Moved:
     if file is None:
+        # Here, as the web framework comes along: other commands start in half the time without it.
+        from schema_registry.api.elsewhere import TIMEOUT_S, export_of  # noqa: PLC0415
+
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         async with httpx2.AsyncClient(base_url=source, timeout=TIMEOUT_S, headers=headers) as client:
             found = await export_of(client)
