@@ -82,7 +82,12 @@ def decode_cursor(cursor: str, *kinds: Any) -> tuple[Any, ...]:
 async def _page_request(
     limit: Annotated[int, Query(ge=1, le=LIMIT_MAX, description="How many items at most")] = LIMIT_DEFAULT,
     cursor: Annotated[
-        str | None, Query(max_length=CURSOR_LENGTH_MAX, description="`next` of the page before")
+        str | None,
+        Query(
+            max_length=CURSOR_LENGTH_MAX,
+            description="`next` of the page before",
+            json_schema_extra={"format": "cursor"},
+        ),
     ] = None,
 ) -> PageRequest:
     return PageRequest(limit=limit, cursor=cursor or None)

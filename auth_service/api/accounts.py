@@ -5,7 +5,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import Depends, Query, Request
-from pydantic import BaseModel, ConfigDict, SecretStr
+from pydantic import BaseModel, ConfigDict, SecretStr, StrictBool, StrictInt, WithJsonSchema
 
 from auth_service.api.described import PROBLEMS
 from auth_service.commands import accounts as commands
@@ -16,11 +16,20 @@ from auth_service.models import Account
 from auth_service.queries import accounts as queries
 from service_kit.identity import CurrentUser, Role, require
 from service_kit.paging import Page, Paging
+from service_kit.text import LOCALES
 from service_kit.web import Line, Payload, Reading, ServiceRouter, SettingsDep, Writing
 
 router = ServiceRouter(prefix="/api/v1/accounts", tags=["accounts"], responses=PROBLEMS)
 
 Admin = Annotated[CurrentUser, require(Role.ADMIN)]
+
+
+# The domain decides what is one; the description names it.
+Login = Annotated[Line, WithJsonSchema({"type": "string", "format": "login"})]
+PersonName = Annotated[Line, WithJsonSchema({"type": "string", "format": "person-name"})]
+Email = Annotated[Line, WithJsonSchema({"type": "string", "format": "email"})]
+Locale = Annotated[Line, WithJsonSchema({"enum": [*LOCALES]})]
+TimeZone = Annotated[Line, WithJsonSchema({"type": "string", "format": "time-zone"})]
 
 
 class AccountView(BaseModel):
@@ -39,24 +48,24 @@ class AccountView(BaseModel):
 
 
 class NewAccount(Payload):
-    login: Line
-    name: Line
+    login: Login
+    name: PersonName
     role: Role
-    email: Line | None = None
-    locale: Line | None = None
-    time_zone: Line | None = None
+    email: Email | None = None
+    locale: Locale | None = None
+    time_zone: TimeZone | None = None
     password: SecretStr | None = None
     """Absent: nobody can sign in to the account until a password is set."""
 
 
 class AccountPatch(Payload):
     role: Role | None = None
-    blocked: bool | None = None
-    name: Line | None = None
-    email: Line | None = None
-    locale: Line | None = None
-    time_zone: Line | None = None
-    version: int | None = None
+    blocked: StrictBool | None = None
+    name: PersonName | None = None
+    email: Email | None = None
+    locale: Locale | None = None
+    time_zone: TimeZone | None = None
+    version: StrictInt | None = None
     """The version this edit was made on; a newer one refuses it."""
 
 
