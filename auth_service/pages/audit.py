@@ -3,11 +3,9 @@
 import csv
 import io
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
 from typing import Annotated, Any
 from urllib.parse import urlencode
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 import orjson
 from fastapi import Depends, Query, Request, Response
@@ -15,7 +13,7 @@ from fastapi import Depends, Query, Request, Response
 from auth_service.domain.audit import ACTS
 from auth_service.models import AuditEntry
 from auth_service.queries.audit import audit_entries
-from service_kit.errors import Invalid
+from service_kit.asked_days import AskedDays
 from service_kit.identity import CurrentUser, Role, require
 from service_kit.pages import render
 from service_kit.paging import Paging
@@ -25,8 +23,6 @@ from service_kit.web import Reading, ServiceRouter, SettingsDep
 router = ServiceRouter(include_in_schema=False)
 
 EXPORTED_MAX = 10_000
-ONE_DAY = timedelta(days=1)
-YEAR_MIN, YEAR_MAX = 1970, 9000
 COLUMNS = ("at", "act", "actor", "account", "client", "address", "details")
 
 Admin = Annotated[CurrentUser, require(Role.ADMIN)]
@@ -41,29 +37,27 @@ class Asked:
 
     act: str
     login: str
-    since: str
-    until: str
-    zone: ZoneInfo
+    days: AskedDays
 
     @property
     def filters(self) -> dict[str, Any]:
-        first, last = _day(self.since), _day(self.until)
         return {
             "act": self.act or None,
             "login": self.login.replace("\x00", ""),
-            "since": None if first is None else datetime.combine(first, time.min, self.zone),
-            "before": None if last is None else datetime.combine(last + ONE_DAY, time.min, self.zone),
+            "since": self.days.begins,
+            "before": self.days.ends,
         }
 
     @property
     def query(self) -> str:
-        return urlencode({"act": self.act, "login": self.login, "since": self.since, "until": self.until})
+        days = {"since": self.days.since, "until": self.days.until}
+        return urlencode({"act": self.act, "login": self.login, **days})
 
 
 async def asked_for(
     settings: SettingsDep, act: Act = "", login: Login = "", since: Day = "", until: Day = ""
 ) -> Asked:
-    return Asked(act if act in ACTS else "", login, since, until, settings.zone)
+    return Asked(act if act in ACTS else "", login, AskedDays(since, until, settings.zone))
 
 
 AskedFor = Annotated[Asked, Depends(asked_for)]
@@ -92,6 +86,7 @@ async def audit(
 async def export(session: Reading, admin: Admin, asked: AskedFor) -> Response:
     """The same as a table for other programs: the latest ten thousand entries."""
     del admin
+    asked.days.refuse_errors()
     rows = await audit_entries(session, limit=EXPORTED_MAX, **asked.filters)
     written = io.StringIO()
     table = csv.writer(written)
@@ -103,18 +98,6 @@ async def export(session: Reading, admin: Admin, asked: AskedFor) -> Response:
         )
     headers = {"Content-Disposition": 'attachment; filename="audit.csv"'}
     return Response(written.getvalue(), media_type="text/csv", headers=headers)
-
-
-def _day(text: str) -> date | None:
-    if not text:
-        return None
-    try:
-        found = date.fromisoformat(text)
-    except ValueError:
-        found = None
-    if found is None or found.year < YEAR_MIN or found.year > YEAR_MAX:
-        raise Invalid(_("Write the day like 2026-11-14."))
-    return found
 
 
 def _cell(text: str | None) -> str:

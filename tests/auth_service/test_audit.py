@@ -61,7 +61,11 @@ class TestLog:
         assert not await found(until="2026-05-04")
         assert not await found(since="2026-05-06")
         for day in ("yesterday", "9999-12-31", "2026-13-01"):
-            assert (await admin.http.get("/audit", params={"until": day})).status_code == 422
+            page = await admin.http.get("/audit", params={"until": day, "login": person.login})
+            assert page.status_code == 200
+            assert 'id="field-until-error">Write the day like' in page.text
+            assert f'value="{day}"' in page.text
+            assert (await admin.http.get("/audit.csv", params={"until": day})).status_code == 422
 
     async def test_for_admins_alone(self, auth: Auth) -> None:
         """Nobody else reads it, and odd questions find nothing."""

@@ -133,6 +133,15 @@ class TestExport:
         assert [row["id"] for row in rows] == [str(task.id) for task in reversed(shown)]
         assert [row["title"] for row in rows] == ["Попугай, 2", "Попугай, 1", "Попугай, 0"]
 
+    async def test_a_day_that_is_none_is_told(self, of_manager: httpx2.AsyncClient) -> None:
+        """Beside its field in the list; a download, which has none, is refused."""
+        page = await of_manager.get("/all?since=2026-02-30&until=2026-03-02")
+        assert page.status_code == 200
+        assert 'id="field-since-error">Write the day like' in page.text
+        assert "field-until-error" not in page.text
+        for kind in ("csv", "xlsx"):
+            assert (await of_manager.get(f"/export.{kind}?since=2026-02-30")).status_code == 422
+
     async def test_what_looks_like_a_formula_stays_text(
         self, tracker: Service, of_manager: httpx2.AsyncClient
     ) -> None:

@@ -4,7 +4,6 @@ import asyncio
 import csv
 import io
 from collections.abc import Iterator, Sequence
-from datetime import date, datetime, time, timedelta
 from tempfile import SpooledTemporaryFile
 from typing import IO, Annotated, Any
 from urllib.parse import urlencode
@@ -15,6 +14,7 @@ import xlsxwriter
 from fastapi import Depends, Query, Request
 from starlette.responses import Response, StreamingResponse
 
+from service_kit.asked_days import AskedDays
 from service_kit.errors import Invalid
 from service_kit.identity import Actor, CurrentUser, require
 from service_kit.ids import id_in
@@ -55,10 +55,12 @@ Filters = Annotated[dict[str, str], Depends(_filters)]
 async def all_tasks(
     request: Request, session: Reading, actor: Actor, page: Paging, filters: Filters, settings: SettingsDep
 ) -> Response:
-    wanted = _wanted(filters, actor, settings.zone)
+    days = _days(filters, settings.zone)
+    wanted = _wanted(filters, actor, days)
     context = {
         "tasks": await queries.lines(session, page, wanted),
         "filters": filters,
+        "day_errors": days.errors,
         "filter_query": _query(filters),
         "may_distribute": actor.is_any(*RUNNERS),
     }
@@ -103,11 +105,12 @@ async def load(request: Request, session: Reading) -> Response:
 @router.get("/export.csv", dependencies=[require(*RUNNERS)])
 async def export_csv(session: Reading, actor: Actor, filters: Filters, settings: SettingsDep) -> Response:
     """Every row that the filters show, as comma separated values that a spreadsheet takes for text."""
+    wanted = _to_download(filters, actor, settings.zone)
     file: IO[bytes] = SpooledTemporaryFile(EXPORT_IN_MEMORY_BYTES)  # noqa: SIM115  closed when it is sent
     # The mark in front tells spreadsheets that this is UTF-8.
     file.write("\ufeff".encode())
     file.write(_csv_line(_head()))
-    async for chunk in _chunks(session, _wanted(filters, actor, settings.zone)):
+    async for chunk in _chunks(session, wanted):
         file.write(b"".join(_csv_line([_harmless(cell) for cell in _cells(task)]) for task in chunk))
     return _download(file, "tasks.csv", TEXT_CSV)
 
@@ -115,6 +118,7 @@ async def export_csv(session: Reading, actor: Actor, filters: Filters, settings:
 @router.get("/export.xlsx", dependencies=[require(*RUNNERS)])
 async def export_xlsx(session: Reading, actor: Actor, filters: Filters, settings: SettingsDep) -> Response:
     """The same rows as a workbook."""
+    wanted = _to_download(filters, actor, settings.zone)
     file: IO[bytes] = SpooledTemporaryFile(EXPORT_IN_MEMORY_BYTES)  # noqa: SIM115  closed when it is sent
     options = {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
     book = xlsxwriter.Workbook(file, options)
@@ -129,7 +133,7 @@ async def export_xlsx(session: Reading, actor: Actor, filters: Filters, settings
             line += 1
             sheet.write_row(line, 0, _cells(task))
 
-    async for chunk in _chunks(session, _wanted(filters, actor, settings.zone)):
+    async for chunk in _chunks(session, wanted):
         await asyncio.to_thread(write, chunk)
     await asyncio.to_thread(book.close)
     return _download(file, "tasks.xlsx", XLSX)
@@ -194,24 +198,25 @@ def _download(file: IO[bytes], name: str, media_type: str) -> Response:
     return StreamingResponse(parts(), media_type=media_type, headers=headers)
 
 
-def _wanted(filters: dict[str, str], actor: CurrentUser, zone: ZoneInfo) -> TaskFilter:
-    until = _midnight(filters["until"], zone)
+def _wanted(filters: dict[str, str], actor: CurrentUser, days: AskedDays) -> TaskFilter:
     status = filters["status"]
     return TaskFilter(
         status=Status(status) if status in set(Status) else None,
         assignee_id=_worker(filters["worker"], actor),
         search=filters["search"],
-        created_from=_midnight(filters["since"], zone),
-        created_before=_midnight(filters["until"], zone, days=1) if until else None,
+        created_from=days.begins,
+        created_before=days.ends,
     )
 
 
-def _midnight(text: str, zone: ZoneInfo, *, days: int = 0) -> datetime | None:
-    """When a business date begins; what is no date narrows nothing, as a page should open at any address."""
-    try:
-        return datetime.combine(date.fromisoformat(text) + timedelta(days=days), time.min, zone)
-    except (ValueError, OverflowError):
-        return None
+def _days(filters: dict[str, str], zone: ZoneInfo) -> AskedDays:
+    return AskedDays(filters["since"], filters["until"], zone)
+
+
+def _to_download(filters: dict[str, str], actor: CurrentUser, zone: ZoneInfo) -> TaskFilter:
+    days = _days(filters, zone)
+    days.refuse_errors()
+    return _wanted(filters, actor, days)
 
 
 def _query(filters: dict[str, str]) -> str:
