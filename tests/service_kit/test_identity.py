@@ -117,6 +117,18 @@ async def next_answer(browser: httpx2.AsyncClient) -> int:
     return status
 
 
+class TestIdTokens:
+    @pytest.mark.parametrize("algorithm", ["RS256", "ES256"])
+    async def test_by_either_algorithm(self, issuer: Issuer, algorithm: str) -> None:
+        """Sign-in and services may be updated in any order: whichever it signs with, they take it."""
+        if algorithm == "ES256":
+            issuer.id_key = ECKey.generate_key("P-256", {"kid": "ec-id", "alg": "ES256"})
+        verifier, http = verifier_of(issuer)
+        async with http:
+            assert (await verifier.id_token(issuer.id_token("n"), nonce="n"))["sub"] == str(issuer.guid)
+            assert (await verifier.logout_token(issuer.logout_token()))["sid"] == issuer.sid
+
+
 class TestAccessTokens:
     async def test_a_good_one_tells_who_calls(self, issuer: Issuer) -> None:
         """Account and role come from the token, a name does not."""

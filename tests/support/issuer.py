@@ -54,7 +54,7 @@ class Issuer:
     codes: dict[str, dict[str, str]] = field(default_factory=dict)
     before_refresh: Callable[[], Any] | None = None
     access_key: ECKey = field(default_factory=_access_key)
-    id_key: RSAKey = field(default_factory=_id_key)
+    id_key: RSAKey | ECKey = field(default_factory=_id_key)
 
     @property
     def transport(self) -> httpx2.AsyncBaseTransport:
@@ -110,7 +110,10 @@ class Issuer:
             "exp": now + 300,
         } | claims
         kept = {name: value for name, value in said.items() if value is not None}
-        return jwt.encode({"alg": "RS256", "typ": "JWT", "kid": self.id_key.kid}, kept, self.id_key)
+        return jwt.encode(self._head("JWT"), kept, self.id_key)
+
+    def _head(self, typ: str) -> dict[str, Any]:
+        return {"alg": self.id_key.alg, "typ": typ, "kid": self.id_key.kid}
 
     def logout_token(self, typ: str = "logout+jwt", **claims: Any) -> str:
         now = int(time.time())
@@ -124,7 +127,7 @@ class Issuer:
             "exp": now + 120,
         } | claims
         kept = {name: value for name, value in said.items() if value is not None}
-        return jwt.encode({"alg": "RS256", "typ": typ, "kid": self.id_key.kid}, kept, self.id_key)
+        return jwt.encode(self._head(typ), kept, self.id_key)
 
     def bearer(self, **claims: Any) -> dict[str, str]:
         """The header of an API call."""
