@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from functools import cache
 from http import HTTPStatus
 from typing import Annotated, Any, TypeVar
 
@@ -184,17 +185,24 @@ class CandidatePayload(BaseModel):
         )
 
 
+@cache
 def described(kind: type[BaseModel]) -> dict[str, Any]:
     """What a route says of its body in its description, since it reads the body itself."""
     schema = kind.model_json_schema()
     parts = schema.pop("$defs", {})
-    # A description of many routes has no place for the parts of one of them.
-    text = json.dumps(schema)
-    for _depth in parts:
-        for name, part in parts.items():
-            text = text.replace(json.dumps({"$ref": f"#/$defs/{name}"}), json.dumps(part))
-    content = {media: {"schema": json.loads(text)} for media in MEDIA_TYPES}
+    content = {media: {"schema": _whole(schema, parts)} for media in MEDIA_TYPES}
     return {"requestBody": {"required": True, "content": content}}
+
+
+def _whole(value: Any, parts: Mapping[str, Any]) -> Any:
+    """With the parts written out: a description of many routes has no place for the parts of one of them."""
+    if isinstance(value, list):
+        return [_whole(one, parts) for one in value]
+    if not isinstance(value, dict):
+        return value
+    if "$ref" in value:
+        return _whole(parts[value["$ref"].removeprefix("#/$defs/")], parts)
+    return {name: _whole(one, parts) for name, one in value.items()}
 
 
 class RegistryAnswer(JSONResponse):
