@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import orjson
 from pydantic import AfterValidator, BaseModel, Field, TypeAdapter
 
-from schema_registry.domain.tags import PartKind, Tagged
+from schema_registry.domain.tags import PATH_LENGTH_MAX, PartKind, Tagged
 
 WHOLE_NUMBER_MAX = 2**63
 """Numbers from here on come back from PostgreSQL as whole ones that few clients can read."""
@@ -70,7 +70,7 @@ RuleSetBlock = Annotated[dict[str, Any], _shaped(RuleSet)]
 class TaggedPart(BaseModel):
     """A part of a schema, as `object.address.object.city`, and whether it is a record or a field."""
 
-    path: str = Field(alias="entityPath", min_length=1, max_length=2000)
+    path: str = Field(alias="entityPath", min_length=1, max_length=PATH_LENGTH_MAX)
     kind: PartKind = Field(alias="entityType")
 
 

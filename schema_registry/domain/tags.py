@@ -18,6 +18,9 @@ EVERY_TAG = "*"
 PARTS_MAX = 20_000
 """Parts of one schema; `$ref` can make a short text name more of them than anybody could read."""
 
+PATH_LENGTH_MAX = 2000
+"""No client can name a part further inside, and deep ones with long names would fill the memory."""
+
 COMBINING = ("allOf", "anyOf", "oneOf")
 CONDITION = ("if", "then", "else")
 RECORD_TYPES = ("record", "error")
@@ -126,12 +129,12 @@ def _json_parts(contents: Any) -> Iterator[_Part]:
     count = 0
     while waiting:
         schema, scope, followed = waiting.pop()
-        if not isinstance(schema, dict):
+        if not isinstance(schema, dict) or len(scope) > PATH_LENGTH_MAX:
             continue
         inner: list[tuple[Any, str, tuple[str, ...]]] = []
         if _is_object(schema):
             yield _Part(f"{scope}object", PartKind.RECORD, schema)
-            for name, field in schema.get("properties", {}).items():
+            for name, field in _properties(schema).items():
                 yield _Part(f"{scope}object.{name}", PartKind.FIELD, field)
                 inner.append((field, f"{scope}object.{name}.", followed))
         reference = schema.get("$ref")
@@ -145,7 +148,13 @@ def _json_parts(contents: Any) -> Iterator[_Part]:
 
 
 def _is_object(schema: Mapping[str, Any]) -> bool:
-    return isinstance(schema.get("properties"), dict) or schema.get("type") == "object"
+    return bool(_properties(schema)) or schema.get("type") == "object"
+
+
+def _properties(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """A reference may lead to what is no schema, as into an example."""
+    found = schema.get("properties")
+    return found if isinstance(found, dict) else {}
 
 
 def _below(schema: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -87,6 +87,19 @@ class TestPartsOfJsonSchema:
         schema = an_object(child={"$ref": "#"}, mail=PERSONAL)
         assert found(json_tags(schema)) == ["object.mail", "object.child.object.mail"]
 
+    def test_a_reference_into_an_example(self) -> None:
+        """What is no schema has no parts."""
+        example = {"type": "object", "properties": ["a"]}
+        schema = {"properties": {"a": {"$ref": "#/examples/0"}, "b": PERSONAL}, "examples": [example]}
+        assert found(json_tags(schema)) == ["object.b"]
+
+    def test_deep_inside(self) -> None:
+        """Ways are followed as far as a client can name them."""
+        name, schema = "n" * 500, PERSONAL
+        for _level in range(10):
+            schema = an_object(**{name: schema}, mail=PERSONAL)
+        assert 1 < len(json_tags(schema)) < 10
+
     def test_more_parts_than_anybody_reads(self) -> None:
         """Definitions that double at each step are refused instead of being written out."""
         steps = 40
