@@ -90,6 +90,8 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        # Asked for anew: a test runs the same application on one database after the other.
+        settings: ServiceSettings = app.state.settings
         async with AsyncExitStack() as stack:
             runtime = await _stand_up(
                 settings,
@@ -124,6 +126,7 @@ def create_app(
         servers=[{"url": settings.public_url}],
         root_path_in_servers=False,
     )
+    app.state.settings = settings
     handle_failures(app)
     app.add_middleware(Frame, settings=settings, uploads=uploads, open_forms=frozenset(open_forms))
     app.include_router(_kit_routes())

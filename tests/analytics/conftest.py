@@ -7,9 +7,7 @@ import asyncpg
 import pytest
 from sqlalchemy import Table, text
 
-from analytics import app
 from analytics.models import VIEWS
-from analytics.settings import AnalyticsSettings
 from service_kit.database import ReadSession
 from tests.support.services import Service
 from tests.support.web import Web, web_process
@@ -50,7 +48,5 @@ def views() -> Callable[[ReadSession], Any]:
 
 @pytest.fixture
 async def web(analytics: Service) -> AsyncIterator[Web]:
-    settings = analytics.settings
-    assert isinstance(settings, AnalyticsSettings)
-    async with web_process(analytics, app.web(settings)) as process:
+    async with web_process(analytics) as process:
         yield process

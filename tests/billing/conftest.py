@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from billing import app
 from billing.settings import BillingSettings
 from tests.support.services import Service
 from tests.support.web import Web, web_process
@@ -13,5 +12,5 @@ from tests.support.web import Web, web_process
 @pytest.fixture
 async def web(billing: Service) -> AsyncIterator[Web]:
     assert isinstance(billing.settings, BillingSettings)
-    async with web_process(billing, app.web(billing.settings)) as process:
+    async with web_process(billing) as process:
         yield process

@@ -5,7 +5,6 @@ from uuid import UUID
 
 import pytest
 
-from billing.app import web as billing_web
 from billing.settings import BillingSettings
 from service_kit.dead_letters import Undeliverable, put_aside
 from service_kit.identity import CurrentUser, Role
@@ -20,7 +19,7 @@ ADMIN = CurrentUser(UUID(int=1), Role.ADMIN)
 @pytest.fixture
 async def web(billing: Service) -> AsyncIterator[Web]:
     assert isinstance(billing.settings, BillingSettings)
-    async with web_process(billing, billing_web(billing.settings)) as running:
+    async with web_process(billing) as running:
         yield running
 
 

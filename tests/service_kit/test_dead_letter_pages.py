@@ -7,7 +7,6 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from billing.app import web as billing_web
 from billing.settings import BillingSettings
 from service_kit.context import Context
 from service_kit.dead_letters import Undeliverable, put_aside
@@ -32,7 +31,7 @@ API = "/api/v1/dead-letters"
 @pytest.fixture
 async def web(billing: Service) -> AsyncIterator[Web]:
     assert isinstance(billing.settings, BillingSettings)
-    async with web_process(billing, billing_web(billing.settings)) as running:
+    async with web_process(billing) as running:
         yield running
 
 

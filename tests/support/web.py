@@ -4,6 +4,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any
 
 import httpx2
@@ -61,9 +62,25 @@ class Web:
         return self._signed_in.get(request.cookies.get(SESSION_COOKIE, ""))
 
 
+_composed: dict[tuple[str, str], FastAPI] = {}
+_OWN_TO_A_TEST = {"database_url", "letters_folder"}
+
+
+def _application(service: Service) -> FastAPI:
+    """The service's web application on these settings. Composing it takes longer than most tests."""
+    told = service.settings.model_dump_json(exclude=_OWN_TO_A_TEST)
+    found = _composed.get((service.package, told))
+    if found is None:
+        found = import_module(f"{service.package}.app").web(service.settings)
+        _composed[service.package, told] = found
+    found.state.settings = service.settings
+    return found
+
+
 @asynccontextmanager
-async def web_process(service: Service, app: FastAPI) -> AsyncIterator[Web]:
+async def web_process(service: Service) -> AsyncIterator[Web]:
     """The application with the test's database, clock, schemas and issuer in its runtime."""
+    app = _application(service)
     web = Web(service, app)
     context = service.database.context
     assert isinstance(context, Context)

@@ -15,7 +15,6 @@ from service_kit.identity import CurrentUser, Role
 from tests.support.services import Service
 from tests.support.web import Web, web_process
 from tests.tracker.makers import a_person, a_task, people, run_to_the_end
-from tracker import app
 from tracker.domain import Rates
 
 PROBLEM = "application/problem+json"
@@ -377,7 +376,7 @@ async def test_too_many_changes_are_told_when_to_come_again(
     make_service: Callable[..., Service],
 ) -> None:
     slow = make_service("tracker", api_writes_per_minute=2)
-    async with web_process(slow, app.web(slow.settings)) as web:
+    async with web_process(slow) as web:
         one, other = await a_person(slow, Role.MANAGER), await a_person(slow)
         async with web.api(one) as hasty, web.api(other) as calm:
             codes = [

@@ -12,7 +12,6 @@ from service_kit.identity import CurrentUser, Role
 from tests.support.services import Service
 from tests.support.web import Web, web_process
 from tests.tracker.makers import a_person, a_task, complete, request_distribution, run_to_the_end
-from tracker import app
 from tracker.pages.markdown import description_html
 
 HTMX = {"HX-Request": "true"}
@@ -346,7 +345,7 @@ class TestWords:
         tracker = make_service("tracker", status_words=words)
         person, headers = await a_person(tracker), {"Accept-Language": language}
         async with (
-            web_process(tracker, app.web(tracker.settings)) as web,
+            web_process(tracker) as web,
             web.browser(person, **headers) as browser,
         ):
             page = (await browser.get("/all")).text
