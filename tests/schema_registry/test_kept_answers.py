@@ -24,8 +24,14 @@ async def hearing(changes: Changes) -> None:
 
 async def test_the_second_answer_comes_from_memory(web: Web, asked: Asked) -> None:
     """Reading, looking up and registering what is there are asked of the database once."""
-    await hearing(web.app.state.changes)
+    changes: Changes = web.app.state.changes
+    await hearing(changes)
+    count = changes.count
     first = await asked.post("/subjects/t/versions", sent(STRING))
+    # It knows of its own change at once, and hears of it from the database a moment later.
+    async with asyncio.timeout(10):
+        while changes.count < count + 2:
+            await asyncio.sleep(0.01)
     for path in (f"/schemas/ids/{first['id']}", "/subjects/t/versions/latest"):
         known = await asked.get(path)
         before = given("GET")
