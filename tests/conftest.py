@@ -1,11 +1,14 @@
 """Fixtures of all tests: real engines, a database per test, the services' own settings and schemas."""
 
+import os
+import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 
 import hypothesis
+import psutil
 import pytest
 import structlog
 from xdist.remote import Producer
@@ -20,6 +23,9 @@ from tests.support.sharing import JOURNEYS, ByWhatTheyStart
 
 NOON = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 """A Monday, noon in Moscow."""
+
+ROOM = 4 * 2**30
+"""Bytes that the engines and exchanges of a session stay well below."""
 
 
 # How long an example may take is no claim about what it shows.
@@ -46,8 +52,20 @@ def plain_logs() -> None:
 
 @pytest.fixture(scope="session")
 def run_folder() -> Iterator[Path]:
-    """A folder for what runs as long as the session; pytest clears those of its own for later sessions."""
-    with TemporaryDirectory(prefix="ates-tests-", ignore_cleanup_errors=True) as folder:
+    """A folder for what runs as long as the session; pytest clears those of its own for later sessions.
+
+    In memory where there is room: a database is some three hundred small files, which a disk takes much
+    longer to make than to fill.
+    """
+    memory = Path("/dev/shm")  # noqa: S108  the folder made in it has a name of its own
+    roomy = memory.is_dir() and shutil.disk_usage(memory).free > ROOM
+    place = memory if roomy else Path(gettempdir())
+    for left in place.glob("ates-tests-*-*"):
+        # Of a session that was killed before it could tidy up.
+        if not psutil.pid_exists(int(left.name.split("-")[2])):
+            shutil.rmtree(left, ignore_errors=True)
+    prefix = f"ates-tests-{os.getpid()}-"
+    with TemporaryDirectory(prefix=prefix, dir=place, ignore_cleanup_errors=True) as folder:
         # PostgreSQL runs as somebody else when we are root.
         Path(folder).chmod(0o755)
         yield Path(folder)

@@ -27,7 +27,7 @@ class Databases:
         template = self._template(package)
         name = f"{template.name}_{next(self._numbers)}"
         self._as_superuser(
-            f"CREATE DATABASE {name} TEMPLATE {template.name} STRATEGY wal_log",
+            f"CREATE DATABASE {name} TEMPLATE {template.name} STRATEGY file_copy",
             f"REVOKE ALL ON DATABASE {name} FROM PUBLIC",
             f"GRANT CONNECT ON DATABASE {name} TO {template.name}_owner, {template.name}_service,"
             f" {template.name}_reader",
