@@ -1,8 +1,6 @@
 """Letters to people where a mail server takes them: none is lost, one case brings one twice."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
 
@@ -10,15 +8,7 @@ from auth_service.commands.letters import hand_over_letters
 from service_kit.letters import MailServer, hand_over_all
 from tests.auth_service.exchange import Auth
 from tests.auth_service.test_letters import choose, finish, folder, followed, forgot, with_mail
-from tests.support.mail import Mailbox, mail_server
-
-
-@asynccontextmanager
-async def by_mail() -> AsyncIterator[tuple[Mailbox, MailServer]]:
-    async with mail_server() as mailbox:
-        post = MailServer(f"smtp://127.0.0.1:{mailbox.port}/?starttls=never")
-        yield mailbox, post
-        await post.rest()
+from tests.support.mail import plain_server
 
 
 async def mail(auth: Auth, post: MailServer) -> int:
@@ -38,7 +28,7 @@ class TestByMail:
         """The server gets the letter, whose link holds; nothing is written and nothing is left."""
         person, address = await with_mail(own_auth)
         await forgot(own_auth, person.login)
-        async with by_mail() as (mailbox, post):
+        async with plain_server() as (mailbox, post):
             assert await mail(own_auth, post) == 1
             assert await mail(own_auth, post) == 0
         assert mailbox.taken[0].rcpt_tos == [address]
@@ -53,7 +43,7 @@ class TestByMail:
         second, _address = await with_mail(own_auth)
         await forgot(own_auth, first.login)
         await forgot(own_auth, second.login)
-        async with by_mail() as (mailbox, post):
+        async with plain_server() as (mailbox, post):
             mailbox.refusals[address] = "450 4.2.0 try later"
             assert await mail(own_auth, post) == 2
             assert len(mailbox.letters) == 1
@@ -75,7 +65,7 @@ class TestByMail:
             """The process ends here."""
 
         await finish(own_auth)
-        async with by_mail() as (mailbox, post):
+        async with plain_server() as (mailbox, post):
             with pytest.raises(Killed):
                 async with own_auth.service.transaction() as session:
                     await hand_over_letters(session, post)
@@ -91,7 +81,7 @@ class TestByMail:
         for person, _address in people:
             await forgot(own_auth, person.login)
         await finish(own_auth)
-        async with by_mail() as (mailbox, post):
+        async with plain_server() as (mailbox, post):
             another = MailServer(f"smtp://127.0.0.1:{mailbox.port}/?starttls=never")
             assert sum(await asyncio.gather(mail(own_auth, post), mail(own_auth, another))) == 6
             assert sorted(one.rcpt_tos[0] for one in mailbox.taken) == sorted(to for _person, to in people)
@@ -105,7 +95,7 @@ class TestByMail:
         earlier = "created_at = created_at - interval '1 hour', finished_at = finished_at - interval '1 hour'"
         await own_auth.execute(f"update letters set {earlier}")  # noqa: S608
         await own_auth.execute("update password_links set expires_at = expires_at - interval '1 hour'")
-        async with by_mail() as (mailbox, post):
+        async with plain_server() as (mailbox, post):
             await mail(own_auth, post)
         (letter,) = mailbox.letters
         assert (await choose(await followed(own_auth, letter.get_content()))).status_code == 303

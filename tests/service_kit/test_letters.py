@@ -1,8 +1,6 @@
 """Letters reach a real mail server, or wait for it: never lost, never readable on the way."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import quote
 
@@ -10,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from service_kit.letters import FinishedLetter, MailServer, PostUnavailable, hand_over_all, retry_delay_s
-from tests.support.mail import PASSWORD, Mailbox, certificate, mail_server
+from tests.support.mail import PASSWORD, certificate, mail_server, plain_server
 from tests.support.running import eventually
 
 LOGIN = f"post:{quote(PASSWORD, safe='')}@"
@@ -26,15 +24,6 @@ def letter(number: int = 1, to: str | None = None) -> FinishedLetter:
     )
     content = (head + TEXT.replace("\n", "\r\n")).encode()
     return FinishedLetter(f"2026-03-02/{number}.eml", "accounts@exchange.test", recipient, content)
-
-
-@asynccontextmanager
-async def plain_server() -> AsyncIterator[tuple[Mailbox, MailServer]]:
-    """A mail catcher of the own network, as containers have one."""
-    async with mail_server() as mailbox:
-        post = MailServer(f"smtp://127.0.0.1:{mailbox.port}/?starttls=never")
-        yield mailbox, post
-        await post.rest()
 
 
 class StopWatch:

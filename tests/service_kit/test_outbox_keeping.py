@@ -7,14 +7,13 @@ from uuid import uuid4
 import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 
 from local_stack.engines.kafka import Kafka
-from service_kit.broker import Cluster, declare_topics
+from service_kit.broker import Cluster
 from service_kit.relay import Relay
 from service_kit.relay.keeping import Standing, keep_outbox
 from service_kit.relay.slots import Slots
-from tests.service_kit.test_relay import TOPIC, all_sent, received, say
+from tests.service_kit.test_relay import TOPIC, all_sent, make_anew, received, say
 from tests.support.running import eventually, in_background
 from tests.support.services import Service
 
@@ -22,33 +21,10 @@ PLACES = [TopicPartition(TOPIC, number) for number in range(3)]
 PART = 1_000_000
 
 
-@asynccontextmanager
-async def administrator(kafka: Kafka) -> AsyncIterator[AIOKafkaAdminClient]:
-    client = AIOKafkaAdminClient(bootstrap_servers=kafka.address)
-    await client.start()
-    try:
-        yield client
-    finally:
-        await client.close()
-
-
-async def make_anew(service: Service, kafka: Kafka) -> None:
-    """The topic, without anything in it, whoever had it before."""
-    async with administrator(kafka) as admin:
-
-        async def gone() -> bool:
-            return TOPIC not in await admin.list_topics()
-
-        if not await gone():
-            await admin.delete_topics([TOPIC])
-        await eventually(gone)
-    await declare_topics(service.settings, [TOPIC])
-
-
 @pytest.fixture
 async def sample(make_service: Callable[..., Service], kafka: Kafka) -> Service:
     service = make_service("tests.support.sample", kafka_servers=kafka.address, topic_partitions=3)
-    await make_anew(service, kafka)
+    await make_anew(service)
     return service
 
 
@@ -180,14 +156,14 @@ class TestBeginningAgain:
         assert {slot.position for slot in slots.mine.values()} == {40}
         assert await sample.scalar("select min(position) from relay_slots") == 40
 
-    async def test_a_topic_made_anew_is_filled_again(self, sample: Service, kafka: Kafka) -> None:
+    async def test_a_topic_made_anew_is_filled_again(self, sample: Service) -> None:
         """The cluster is the same, so that only the ends of its topics tell."""
         keys = [uuid4() for _ in range(10)]
         await say(sample, keys, 1)
         async with in_background(Relay(sample.settings, [TOPIC]).run()):
             await eventually(lambda: all_sent(sample))
             await keep(sample)
-            await make_anew(sample, kafka)
+            await make_anew(sample)
             await keep(sample)
 
             async def filled() -> bool:

@@ -34,10 +34,9 @@ NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 TOPIC = "tracker.tasks"
 
 
-@pytest.fixture
-async def sample(make_service: Callable[..., Service], kafka: Kafka) -> Service:
-    service = make_service("tests.support.sample", kafka_servers=kafka.address, topic_partitions=3)
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.address)
+async def make_anew(service: Service) -> None:
+    """The topic, without anything in it, whoever had it before."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=service.settings.kafka_servers)
     await admin.start()
 
     async def gone() -> bool:
@@ -50,6 +49,12 @@ async def sample(make_service: Callable[..., Service], kafka: Kafka) -> Service:
     finally:
         await admin.close()
     await declare_topics(service.settings, [TOPIC])
+
+
+@pytest.fixture
+async def sample(make_service: Callable[..., Service], kafka: Kafka) -> Service:
+    service = make_service("tests.support.sample", kafka_servers=kafka.address, topic_partitions=3)
+    await make_anew(service)
     return service
 
 

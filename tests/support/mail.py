@@ -18,6 +18,8 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from service_kit.letters import MailServer
+
 PASSWORD = "p@ss:word of the post"
 
 
@@ -111,3 +113,12 @@ def certificate(folder: Path) -> tuple[ssl.SSLContext, Path]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(public, private)
     return context, public
+
+
+@asynccontextmanager
+async def plain_server() -> AsyncIterator[tuple[Mailbox, MailServer]]:
+    """A mail catcher of the own network, as containers have one, and the post that hands letters to it."""
+    async with mail_server() as mailbox:
+        post = MailServer(f"smtp://127.0.0.1:{mailbox.port}/?starttls=never")
+        yield mailbox, post
+        await post.rest()
