@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.coordinator.assignors.abstract import AbstractPartitionAssignor
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, RebalanceInProgressError
 
@@ -109,7 +108,7 @@ class BatchConsumer:
             *topics,
             bootstrap_servers=self._settings.kafka_servers,
             group_id=self._settings.name,
-            group_instance_id=self._instance,
+            group_instance_id=_name_in_group(self._instance, await broker.layout(topics)),
             client_id=f"{self._settings.name}-consumer",
             enable_auto_commit=False,
             auto_offset_reset="earliest",
@@ -118,7 +117,9 @@ class BatchConsumer:
             max_poll_interval_ms=300_000,
             fetch_max_wait_ms=250,
             metadata_max_age_ms=10_000,
-            partition_assignment_strategy=_sharing_out(await broker.layout(topics)),
+            # One, not several: aiokafka 0.14 joins once per strategy (its pull request 1168), and each join
+            # throws the other members out of theirs, so that a group may never come to rest.
+            partition_assignment_strategy=(RoundRobinPartitionAssignor,),
         )
         try:
             await consumer.start()
@@ -211,19 +212,15 @@ class BatchConsumer:
             log.info("offsets_not_committed", error=type(error).__name__)
 
 
-def _sharing_out(layout: str) -> tuple[type[AbstractPartitionAssignor], ...]:
-    """Round robin, under a name that says what cluster and partitions it goes by, and under its plain one.
+def _name_in_group(instance: str | None, layout: str) -> str | None:
+    """The name by which a member keeps its partitions over a new start, for one cluster and its partitions.
 
-    A member with a name of its own that comes back is given what it had, and nobody is asked anew, as long as
-    the group would agree on the same strategy as before. Under the plain name alone that held too for what
-    was shared out by a member that knew only some of the partitions, or none of a broker that had been set up
-    anew: nobody read the others, and nobody noticed. Members with different layouts agree on the plain name.
+    A member that comes back under a name that the group knows is given what it had, and nobody is asked
+    anew. That must not hold for what was shared out by a member that knew only some of the partitions, or
+    none of a broker that had been set up anew: nobody would read the others, and nobody would notice. So
+    under another layout it comes as somebody new; the old name loses its share with its session.
     """
-
-    class OfThisLayout(RoundRobinPartitionAssignor):  # type: ignore[misc]  # aiokafka ships no types for it
-        name = f"{RoundRobinPartitionAssignor.name}-{layout}"
-
-    return OfThisLayout, RoundRobinPartitionAssignor
+    return instance and f"{instance}-{layout}"
 
 
 async def _next_batches(consumer: AIOKafkaConsumer, size: int) -> list[_Batch]:

@@ -72,6 +72,12 @@ def signed_in(browser: Browser, exchange: Exchange) -> SignIn:
     return sign_in
 
 
+async def shut_out(page: Page, path: str) -> bool:
+    """Whether this place asks to sign in. A service hears within a moment that a session ended elsewhere."""
+    await page.goto(path)
+    return "/auth/sign-in" in page.url
+
+
 async def picture(page: Page, name: str) -> None:
     """Keep what the person sees, to be looked at."""
     PICTURES.mkdir(parents=True, exist_ok=True)

@@ -3,14 +3,16 @@
 import asyncio
 import re
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 from playwright.async_api import expect
 
-from tests.journeys.conftest import PHONE, SignIn, picture
+from tests.journeys.conftest import PHONE, SignIn, picture, shut_out
 from tests.support.exchange import Exchange
+from tests.support.running import eventually
 
 MOSCOW = ZoneInfo("Europe/Moscow")
 
@@ -119,8 +121,7 @@ async def test_signing_out_ends_the_session_in_every_service(signed_in: SignIn) 
         await page.goto("/tracker/")
         await page.get_by_role("button", name="Sign out").click()
         for path in ("/tracker/", "/billing/"):
-            await page.goto(path)
-            await expect(page.get_by_label("Password")).to_be_visible()
+            await eventually(partial(shut_out, page, path))
 
 
 async def test_no_token_ever_reaches_the_browser(signed_in: SignIn) -> None:

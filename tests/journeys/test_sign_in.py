@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
 from playwright.async_api import Browser, Page, expect
 
-from tests.journeys.conftest import PHONE, SignIn, picture
+from tests.journeys.conftest import PHONE, SignIn, picture, shut_out
 from tests.support.exchange import Exchange
 from tests.support.running import eventually
 
@@ -196,10 +196,6 @@ async def test_sign_out_everywhere(signed_in: SignIn) -> None:
         await here.get_by_role("button", name="Sign out everywhere", exact=True).click()
         await here.get_by_role("dialog").get_by_role("button", name="Sign out everywhere").click()
         await expect(here.get_by_role("heading", name="You are signed out")).to_be_visible()
-
-        async def shut_out(page: Page, path: str) -> bool:
-            await page.goto(path)
-            return "/auth/sign-in" in page.url
 
         for page, path in (
             (lost, "/billing/"),
