@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, Page, async_playwright, expect
 
+from tests.support import engines
 from tests.support.exchange import Exchange
 
 PICTURES = Path(os.environ.get("ATES_PICTURES", "test-results"))
@@ -20,16 +21,22 @@ DESK = {"width": 1280, "height": 900}
 expect.set_options(timeout=30_000)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def exchange(run_folder: Path) -> Iterator[Exchange]:
+    """On engines that run elsewhere; those that it brings itself die in `tests/faults`."""
     # Whoever writes a journey wants it to try again and again on an exchange that is already up.
     if home := os.environ.get("ATES_JOURNEY_HOME"):
         yield Exchange(Path(home))
         return
-    running = Exchange(run_folder / "exchange")
-    running.up()
-    yield running
-    running.ates("down")
+    folder = run_folder / "journeys"
+    folder.mkdir()
+    running = Exchange(folder / "exchange")
+    with engines.postgres(folder) as server, engines.kafka(folder) as broker:
+        try:
+            running.up("--database-url", server.dsn(), "--kafka", broker.address)
+            yield running
+        finally:
+            running.ates("down", check=False)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """What a newcomer does: complete a task, see the money, distribute, close the day, see the result."""
 
 import asyncio
+import os
 import re
 from datetime import datetime
 from functools import partial
@@ -17,6 +18,13 @@ from tests.support.running import eventually
 MOSCOW = ZoneInfo("Europe/Moscow")
 
 pytestmark = [pytest.mark.journey, pytest.mark.slow]
+
+
+@pytest.mark.skipif("ATES_JOURNEY_HOME" in os.environ, reason="that exchange may have engines of its own")
+async def test_it_all_runs_on_engines_that_run_elsewhere(exchange: Exchange) -> None:
+    """Named to `up`, they take the place of its own, which do not run beside them."""
+    assert exchange.all_ready()
+    assert not {"postgres", "kafka"} & {entry["name"] for entry in exchange.status["processes"]}
 
 
 async def test_a_worker_completes_a_task_and_sees_the_reward(signed_in: SignIn) -> None:

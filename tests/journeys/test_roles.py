@@ -23,7 +23,7 @@ FIGURES = ".tile dd:not(.hint)"
 Create = Callable[[str], Awaitable[str]]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def create(exchange: Exchange) -> Create:
     """`await create(title)`: somebody else makes a task meanwhile; answers its id."""
     token = exchange.token("manager")

@@ -1,18 +1,11 @@
 """Engines that run elsewhere in place of the embedded ones."""
 
-from collections.abc import Iterator
-from contextlib import suppress
-from pathlib import Path
-
-import psutil
 import pytest
 
 from local_stack.external import External
 from local_stack.layout import Layout
 from local_stack.ports import LOOPBACK, PortChooser
 from local_stack.troubles import Trouble
-from tests.support import engines
-from tests.support.exchange import Exchange
 
 
 class TestPlaces:
@@ -44,25 +37,3 @@ class TestPlaces:
         port = PortChooser().draw()
         with pytest.raises(Trouble, match=f"PostgreSQL does not answer at {LOOPBACK}:{port}"):
             External(f"postgresql://root:secret@{LOOPBACK}:{port}/postgres").refuse_silent()
-
-
-@pytest.fixture
-def exchange(run_folder: Path) -> Iterator[Exchange]:
-    folder = run_folder / "external"
-    folder.mkdir()
-    made = Exchange(folder / "home")
-    with engines.postgres(folder) as server, engines.kafka(folder) as broker:
-        try:
-            made.up("--no-demo", "--database-url", server.dsn(), "--kafka", broker.address)
-            yield made
-        finally:
-            with suppress(psutil.Error):
-                made.ates("down")
-
-
-@pytest.mark.slow
-def test_an_exchange_on_engines_that_run_elsewhere(exchange: Exchange) -> None:
-    """All of it is ready, and no engine of its own runs."""
-    assert exchange.all_ready()
-    assert not {"postgres", "kafka"} & {entry["name"] for entry in exchange.status["processes"]}
-    assert exchange.token("admin")
