@@ -80,9 +80,9 @@ class Standing:
                 return False
         return True
 
-    def was_emptied(self, ends: Mapping[TopicPartition, int]) -> bool:
-        """Whether a topic ends before an end it had already: somebody made it anew."""
-        return any(self.ends.get(place, 0) < end for place, end in ends.items())
+    def emptied(self, ends: Mapping[TopicPartition, int]) -> list[str]:
+        """The topics that end before an end they had already: somebody made them anew."""
+        return sorted({place.topic for place, end in ends.items() if self.ends.get(place, 0) < end})
 
 
 async def keep_outbox(settings: ServiceSettings, database: Database, topics: Sequence[str]) -> None:
@@ -121,9 +121,9 @@ async def _judge(session: Session, standing: Standing) -> bool:
         return True
     ends = _ends_of(mark.ends)
     same_cluster = mark.cluster_id == standing.cluster_id
-    emptied = same_cluster and standing.was_emptied(ends)
+    emptied = standing.emptied(ends) if same_cluster else []
     if emptied:
-        log.error("topics_were_emptied", topics=sorted({place.topic for place in ends}))
+        log.error("topics_were_emptied", topics=emptied)
         # As if it were another broker: the owners lose their slots and begin again.
         await session.execute(relay_slots.update().values(owner=None, leased_until=None, cluster_id=""))
     elif same_cluster and standing.all_have(ends):

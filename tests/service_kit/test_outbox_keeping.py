@@ -106,8 +106,8 @@ class TestStanding:
         assert Standing("here", ENDS, committed).all_have(ENDS) is all_have
 
     def test_a_topic_that_ends_earlier_was_emptied(self) -> None:
-        assert not Standing("here", ENDS, {}).was_emptied(ENDS)
-        assert Standing("here", ENDS | {TopicPartition("a", 0): 9}, {}).was_emptied(ENDS)
+        assert Standing("here", ENDS, {}).emptied(ENDS) == []
+        assert Standing("here", ENDS | {TopicPartition("a", 0): 9}, {}).emptied(ENDS) == ["a"]
 
 
 class TestConfirming:
