@@ -60,12 +60,18 @@ class Delivery:
 
     async def complete(self, within_s: float = _WITHIN_S) -> None:
         """Return when every fact said so far has had its effect, way by way."""
-        async with self._lock:
-            await self._complete(time.monotonic() + within_s)
+        await self._have_acted({consumer.name for _, _, consumer in _WAYS}, within_s)
 
-    async def _complete(self, deadline: float) -> None:
-        for number, (producer, names, consumer) in enumerate(_WAYS):
-            await self._one_way(number, producer, names, consumer, deadline)
+    async def posted(self, within_s: float = _WITHIN_S) -> None:
+        """Return when billing has acted on every fact said so far; analytics may still be behind."""
+        await self._have_acted({BILLING.name}, within_s)
+
+    async def _have_acted(self, consumers: set[str], within_s: float) -> None:
+        deadline = time.monotonic() + within_s
+        async with self._lock:
+            for number, (producer, names, consumer) in enumerate(_WAYS):
+                if consumer.name in consumers:
+                    await self._one_way(number, producer, names, consumer, deadline)
 
     async def _one_way(
         self, number: int, producer: Service, names: tuple[str, ...], consumer: Service, deadline: float

@@ -42,9 +42,9 @@ async def play_nights(home: Home, state: State, console: Console, nights: int) -
                         f"{ending}: nothing has been earned or charged yet, so there is no day to close."
                     )
                     continue
-                closed, reported = await closed_and_reported(client, ending)
+                books, reported = await closed_and_reported(client, ending)
                 await delivery.complete()
-            console.print(_result(ending, closed, reported))
+            console.print(_result(ending, books, reported))
             console.print(f"Letters: {home.letters}")
 
 
@@ -59,20 +59,29 @@ async def closed_and_reported(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The day as billing closed it and as analytics reports it, as soon as both have done so."""
 
-    async def closed() -> dict[str, Any] | None:
-        found = await client.get("admin", f"/billing/api/v1/days/{day}")
-        return found if found and found["state"] == "closed" else None
-
     async def reported() -> dict[str, Any] | None:
         found = await client.get("admin", "/analytics/api/v1/days", **{"from": str(day), "to": str(day)})
         return next((item for item in found["items"] if item["closed"]), None)
 
     deadline = time.monotonic() + within_s
     return (
-        await _eventually(closed, deadline, f"billing has not closed {day}; see ./ates logs billing."),
+        await closed(client, day, within_s),
         await _eventually(
             reported, deadline, f"analytics has no result of {day}; see ./ates logs analytics."
         ),
+    )
+
+
+async def closed(client: Client, day: date, within_s: float = _WITHIN_S) -> dict[str, Any]:
+    """The day as billing closed it, as soon as it has."""
+
+    async def found_closed() -> dict[str, Any] | None:
+        found = await client.get("admin", f"/billing/api/v1/days/{day}")
+        return found if found and found["state"] == "closed" else None
+
+    deadline = time.monotonic() + within_s
+    return await _eventually(
+        found_closed, deadline, f"billing has not closed {day}; see ./ates logs billing."
     )
 
 
@@ -93,17 +102,17 @@ async def _anything_on_record(client: Client) -> bool:
     return bool(days["items"])
 
 
-def _result(day: date, closed: dict[str, Any], reported: dict[str, Any]) -> Table:
+def _result(day: date, books: dict[str, Any], reported: dict[str, Any]) -> Table:
     table = Table(title=f"{day} is closed", show_header=False, box=None, title_justify="left")
     table.add_column(style="dim")
     table.add_column(justify="right")
     rows = {
-        "income": _dollars(closed["income_cents"]),
-        "fees": _dollars(closed["fees_cents"]),
-        "rewards": _dollars(closed["rewards_cents"]),
-        "paid out": f"{_dollars(closed['payouts_cents'])} to {closed['payout_count']}",
-        "debts carried": _dollars(closed["carried_debt_cents"]),
-        "late entries": str(closed["late_count"]),
+        "income": _dollars(books["income_cents"]),
+        "fees": _dollars(books["fees_cents"]),
+        "rewards": _dollars(books["rewards_cents"]),
+        "paid out": f"{_dollars(books['payouts_cents'])} to {books['payout_count']}",
+        "debts carried": _dollars(books["carried_debt_cents"]),
+        "late entries": str(books["late_count"]),
         "dearest task": _dollars(reported["max_cost_task_cents"]),
         "tasks in profit / deficit": f"{reported['task_count_profit']} / {reported['task_count_deficit']}",
         "accounts below zero": str(reported["accounts_negative"]),

@@ -14,7 +14,7 @@ from local_stack.credentials import Credentials
 from local_stack.delivery import Delivery
 from local_stack.demo.story import Person, Story, Stretch, stretches
 from local_stack.home import Home
-from local_stack.night import business_zone, closed_and_reported
+from local_stack.night import business_zone, closed, closed_and_reported
 from local_stack.state import State
 from local_stack.troubles import Trouble
 
@@ -177,9 +177,9 @@ class _Loader:
 
     async def _end_day(self, day: date) -> None:
         await asyncio.gather(*self._last_of.values())
-        await self._delivery.complete()
+        await self._delivery.posted()
         await self._move_clock(clock.start_of(day + timedelta(days=1), self._zone) + _EARLY)
-        await closed_and_reported(self._client, day, _CLOSE_WITHIN_S)
+        await closed(self._client, day, _CLOSE_WITHIN_S)
 
     def _begin(self, day: date) -> None:
         if day not in self._open:

@@ -113,6 +113,9 @@ def caddyfile(site: str, upstreams: Mapping[str, str], *, bind: list[str] | None
 	# Probes and figures of a process are for its own port, not for the world.
 	@inside path_regexp ^/[a-z]+/(health|metrics)(/|$)
 
+	# RFC 8414, 3.1: the issuer's path comes after the well-known one.
+	rewrite /.well-known/oauth-authorization-server/auth /auth/.well-known/oauth-authorization-server
+
 	redir / {_START_PAGE} 302
 {routes}
 	# People read a page, programs a line or a problem document.
