@@ -17,6 +17,7 @@ from schema_registry.domain.contracts import read_contracts
 from schema_registry.domain.errors import RegistryError
 from schema_registry.settings import RegistrySettings
 from service_kit.listening import listen
+from service_kit.readings import Readers
 from service_kit.settings import ServiceSettings
 from service_kit.tail import Tails
 from service_kit.web import Runtime, ServiceRouter, create_app
@@ -60,6 +61,7 @@ async def _ready(app: FastAPI, runtime: Runtime) -> AsyncIterator[None]:
     log.info("contracts_registered", events=len(contracts), added=added)
     app.state.contracts = contracts
     app.state.tails = tails = Tails(runtime.settings)
+    app.state.readers = readers = Readers(runtime.settings)
     changes: Changes = app.state.changes
     listening = asyncio.create_task(listen(runtime.database, CHANGES, heard=changes.heard, deaf=changes.deaf))
     try:
@@ -67,4 +69,5 @@ async def _ready(app: FastAPI, runtime: Runtime) -> AsyncIterator[None]:
     finally:
         listening.cancel()
         await tails.close()
+        await readers.close()
         await asyncio.gather(listening, return_exceptions=True)

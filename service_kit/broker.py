@@ -86,6 +86,17 @@ class Cluster:
                 found[group] = mine
         return found
 
+    async def noted(
+        self, group: str, places: Iterable[TopicPartition] | None = None
+    ) -> dict[TopicPartition, str]:
+        """What a group of consumers wrote beside its committed offsets: of these partitions, or of all."""
+        assert self._client is not None  # noqa: S101  started before it is asked
+        asked = None if places is None else list(places)
+        offsets = await asyncio.wait_for(
+            self._client.list_consumer_group_offsets(group, partitions=asked), ANSWER_S
+        )
+        return {place: kept.metadata or "" for place, kept in offsets.items()}
+
     async def declare(self, topics: Iterable[str]) -> None:
         """Make the topics that are missing; the broker makes none by itself, a wrong name shall not pass."""
         assert self._client is not None  # noqa: S101  started before it is asked

@@ -6,12 +6,19 @@ Nothing an event does can acknowledge it: offsets are committed only after the t
 import asyncio
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
-from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, RebalanceInProgressError
+from aiokafka.errors import (
+    CommitFailedError,
+    IllegalStateError,
+    KafkaError,
+    OffsetMetadataTooLargeError,
+    RebalanceInProgressError,
+)
 
 from service_kit import telemetry
 from service_kit.broker import Cluster
@@ -27,6 +34,7 @@ BATCH = 500
 POLL_MS = 250
 COMMIT_S = 0.25
 ASKING_S = 5.0
+NOTES_S = 2.0
 CLUSTER_CHECK_S = 1.0
 
 _Batch = Mapping[TopicPartition, Sequence[ConsumerRecord]]
@@ -88,6 +96,7 @@ class BatchConsumer:
         self._in_hand = 0
         self._uncommitted: dict[TopicPartition, int] = {}
         self._committed_at = 0.0
+        self._notes_of: set[TopicPartition] = set()
         self.stopped_because: str | None = None
         self.progress_at = time.time()
         """When a batch was last committed, or the topics were last seen to be empty."""
@@ -137,7 +146,7 @@ class BatchConsumer:
                     telemetry.CONSUMER_PROGRESS.set(self.progress_at)
                 elif self.lag() == 0:
                     self.progress_at = time.time()
-                await self._commit(consumer, at_once=not batches)
+                await self._commit(consumer, broker, at_once=not batches)
         except TooManyDeadLetters as error:
             # It stays in the group: what stopped it would stop the next one that is given its partitions.
             self.stopped_because = str(error)
@@ -195,7 +204,7 @@ class BatchConsumer:
             if behind is not None:
                 telemetry.CONSUMER_LAG.labels(partition.topic, partition.partition).set(behind)
 
-    async def _commit(self, consumer: AIOKafkaConsumer, *, at_once: bool) -> None:
+    async def _commit(self, consumer: AIOKafkaConsumer, broker: Cluster, *, at_once: bool) -> None:
         """Tell the broker how far we are, not oftener than needed: what is told late is only read twice."""
         now = time.monotonic()
         if not self._uncommitted or not (at_once or now - self._committed_at > COMMIT_S):
@@ -204,12 +213,35 @@ class BatchConsumer:
         offsets = {partition: offset for partition, offset in self._uncommitted.items() if partition in mine}
         self._uncommitted.clear()
         self._committed_at = now
+        if not offsets:
+            return
+        self._notes_of &= mine
+        await self._take_over_notes(broker, offsets.keys() - self._notes_of)
+        notes = self._handler.notes
         try:
-            if offsets:
+            try:
+                await consumer.commit({one: (offset, notes.written(one)) for one, offset in offsets.items()})
+            except OffsetMetadataTooLargeError:
+                # A broker that takes less than usual: offsets count, notes are for people.
+                log.warning("notes_too_long")
                 await consumer.commit(offsets)
         except (CommitFailedError, RebalanceInProgressError, IllegalStateError) as error:
             # The partitions went to another process, which reads these events again and finds them handled.
             log.info("offsets_not_committed", error=type(error).__name__)
+
+    async def _take_over_notes(self, broker: Cluster, places: AbstractSet[TopicPartition]) -> None:
+        """Before the first commit of a partition: what was noted there goes on, as the commit replaces it."""
+        if not places:
+            return
+        self._notes_of |= places
+        try:
+            async with asyncio.timeout(NOTES_S):
+                found = await broker.noted(self._settings.name, places)
+        except (KafkaError, TimeoutError, OSError) as error:
+            log.info("notes_not_taken_over", error=type(error).__name__)
+            return
+        for place, note in found.items():
+            self._handler.notes.take_over(place, note)
 
 
 def _name_in_group(instance: str | None, layout: str) -> str | None:

@@ -24,6 +24,7 @@ from service_kit.errors import ServiceError, Unavailable
 from service_kit.events import Event, Received
 from service_kit.ids import id_in
 from service_kit.inbox import first_time
+from service_kit.readings import Notes
 from service_kit.records import Unreadable, event_of, framed, headers_of
 from service_kit.schema_client import Schema, SchemaClient
 
@@ -61,6 +62,7 @@ class RecordHandler:
         self._schemas = schemas
         self._router = router
         self._dead_in_a_row = 0
+        self.notes = Notes()
 
     async def handle(self, records: Sequence[ConsumerRecord]) -> None:
         """Give each record its effect, in their order. Raises `TooManyDeadLetters`."""
@@ -98,6 +100,9 @@ class RecordHandler:
             await self._act(events[middle:], origin)
             return
         self._dead_in_a_row = 0
+        for event in events:
+            record = origin[id(event)]
+            self.notes.read(record.topic, record.partition, event.data.type_name(), record.timestamp)
         telemetry.BATCH_SECONDS.observe(time.perf_counter() - started)
 
     async def _transact(self, events: Sequence[Received[Event]]) -> None:
@@ -118,6 +123,7 @@ class RecordHandler:
             return _Poison("no_type", "the record has no ce_type header")
         kind = self._router.event_of(type_name)
         if kind is None:
+            self.notes.passed(record.topic, record.partition, type_name, record.timestamp)
             return None
         schema_id, data = framed(record.value or b"")
         try:

@@ -53,10 +53,6 @@ class Contract:
         """What stands in `ce_type`."""
         return f"{self.topic}.{self.name}.v{number}"
 
-    def behind(self, service: str) -> int:
-        """How many versions the newest one that a service reads is behind the latest."""
-        return self.latest.number - max(self.consumers[service])
-
     @property
     def subject(self) -> str:
         return f"{self.topic}-{self.name}"

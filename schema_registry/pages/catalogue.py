@@ -14,6 +14,7 @@ from schema_registry.domain.contracts import Contract, ContractVersion
 from schema_registry.domain.fields import changed_fields, fields_of, pretty
 from schema_registry.domain.trying import LENGTH_MAX, Fault, NotJson, faults_of
 from schema_registry.pages.known import contract_of, contracts_of, offers_tail, surroundings_of, version_of
+from schema_registry.pages.readers import noted, readership
 from schema_registry.pages.wording import meaning_of, place_of
 from service_kit.pages import redirect, render
 from service_kit.text import Message
@@ -43,12 +44,14 @@ async def catalogue(
         topics.setdefault(contract.topic, []).append(contract)
     own = {contract.subject for contract in contracts_of(request)}
     others = [name for name in await queries.subjects(session, "", queries.Listing()) if name not in own]
+    readings = await noted(request)
     return render(
         request,
         "schema_registry/catalogue.html",
         {
             "topics": topics,
             "others": others,
+            "heard": {one.subject: readership(one, readings) for one in found},
             "search": search,
             "matching": {one.subject: _matching_fields(one, words) for one in found} if words else {},
             "services": services_of(contracts_of(request)),
@@ -171,6 +174,7 @@ async def _version_page(
             ),
             "framed": surroundings.framed(contract.topic),
             "looks": offers_tail(request),
+            "readership": readership(contract, await noted(request)),
             "tried": tried,
             "payload": tried.text if tried is not None else next(iter(examples), ""),
         },

@@ -15,6 +15,7 @@ from service_kit.context import Context
 from service_kit.database import Session
 from service_kit.events import Event, Received
 from service_kit.outbox import publish
+from service_kit.readings import Readers
 from service_kit.relay import Relay
 from tests.support.running import eventually, in_background
 from tests.support.sample.events import TaskCreatedV1, TaskCreatedV2
@@ -133,3 +134,27 @@ async def test_producers_are_rolled_there_and_back(
     for reader in (changing, of_one, of_both):
         assert reader.counted(once) == once
     assert of_two.counted(once) == Counter(producers.said_in_both)
+    await is_noted(producers.service, of_one, of_two, of_both, changing)
+
+
+async def is_noted(
+    service: Service, of_one: Reader, of_two: Reader, of_both: Reader, changing: Reader
+) -> None:
+    """Beside their offsets stands which versions the readers acted on, of earlier releases too."""
+    groups = {reader.service.settings.name: reader for reader in (of_one, of_two, of_both, changing)}
+    readers = Readers(service.settings)
+    try:
+        found = await readers.readings(groups)
+    finally:
+        await readers.close()
+    assert found is not None
+    acted = {group: {name for name, one in seen.items() if one.read_at} for group, seen in found.items()}
+    both = {TaskCreatedV1.type_name(), TaskCreatedV2.type_name()}
+    assert {groups[group].service.package: names for group, names in acted.items()} == {
+        of_one.service.package: {TaskCreatedV1.type_name()},
+        of_two.service.package: {TaskCreatedV2.type_name()},
+        of_both.service.package: both,
+        changing.service.package: both,
+    }
+    for group in groups:
+        assert both <= found[group].keys(), "what it lets pass it has come by"
