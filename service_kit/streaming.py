@@ -91,7 +91,7 @@ class Every:
 
     @property
     def name(self) -> str:
-        return getattr(self.work, "__name__", repr(self.work))
+        return getattr(self.work, "__name__", type(self.work).__name__)
 
 
 @dataclass

@@ -25,12 +25,14 @@ Post = Callable[[str, str], Awaitable[bool]]
 """Sends a logout token to an address; answers whether the client accepted it."""
 
 
+async def any_notice(session: Session) -> bool:
+    """Whether a client has yet to be told of something, now or later."""
+    return await session.scalar(select(LogoutNotice.id).limit(1)) is not None
+
+
 async def deliver_notices(session: Session, ring: KeyRing, issuer: str, post: Post) -> int:
     """Deliver what is due; answers how many clients were told."""
     now = datetime.now(UTC)
-    # Most ticks find nothing to do, and a look costs less than a write.
-    if await session.scalar(select(LogoutNotice.id).limit(1)) is None:
-        return 0
     await session.execute(delete(LogoutNotice).where(LogoutNotice.created_at < now - GIVEN_UP_AFTER))
     due = await session.execute(
         select(LogoutNotice, OAuthClient)
