@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from uuid import UUID
 
 import structlog
 from fastapi import FastAPI
@@ -16,6 +15,7 @@ from auth_service.commands.clients import upsert_clients
 from auth_service.commands.keys import ensure_keys
 from auth_service.commands.oauth import KnownClients
 from auth_service.commands.passwords import Passwords
+from auth_service.domain.tokens import read_access_token
 from auth_service.events import SAYS
 from auth_service.pages import (
     accounts,
@@ -72,7 +72,7 @@ class OwnKeys:
 
 
 class OwnVerifier(Verifier):
-    """Tokens at our own door: here the session and the account can simply be asked."""
+    """Tokens at our own door: here token, session and account can simply be asked."""
 
     def __init__(self, keys: Keys, database: Database, settings: AuthSettings) -> None:
         super().__init__(
@@ -81,19 +81,22 @@ class OwnVerifier(Verifier):
             audience=settings.public_url,
             client_id=settings.name,
         )
+        self._ring = keys
         self._database = database
+        self._settings = settings
 
     async def current_user(self, token: str) -> CurrentUser:
-        read = await self.access_token(token)
         person = None
-        if read.session_id is not None:
-            async with self._database.reading() as session:
-                person = await person_of_token(
-                    session, account_id=read.guid, session_id=UUID(read.session_id)
-                )
-        if person is None or person.role is not read.role:
+        async with self._database.reading() as session:
+            ring = await self._ring.ring(session)
+            claims = read_access_token(
+                token, ring.public, issuer=self._settings.issuer, audience=self._settings.public_url
+            )
+            if claims is not None:
+                person = await person_of_token(session, claims)
+        if claims is None or person is None or person.role != claims.get("role"):
             raise InvalidToken(_("This token does not hold. Get a new one and try again."))
-        return CurrentUser(guid=read.guid, role=read.role, name=person.name, session_id=read.session_id)
+        return CurrentUser(guid=person.guid, role=person.role, name=person.name, session_id=claims.get("sid"))
 
 
 @asynccontextmanager
@@ -190,8 +193,9 @@ def web(
         ],
         says=SAYS,
         setup=stand_up,
-        # OpenID Connect wants requests by form as well (Core, 3.1.2.1), from whatever site the client is.
-        open_forms=["/authorize"],
+        # OpenID Connect wants requests by form as well (Core, 3.1.2.1; RP-Initiated Logout, 2), from whatever
+        # site the client is.
+        open_forms=["/authorize", "/logout"],
         signs_in=False,
         clock=clock,
         schemas=schemas,

@@ -208,6 +208,8 @@ class DeviceGrant(Base):
 
     used_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     family_id: Mapped[UUID | None]
+    resources: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
+    """Services that the device asked for (RFC 8707); absent: whatever its application may call."""
 
 
 class TokenFamily(Base):
@@ -227,6 +229,8 @@ class TokenFamily(Base):
     revoked_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     revoked_because: Mapped[str | None] = mapped_column(Text)
     resources: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
+    offline: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
+    """The person let the application act while nobody is signed in: a sign-out leaves the family alone."""
 
 
 class RefreshToken(Base):

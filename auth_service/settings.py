@@ -74,6 +74,12 @@ class AuthSettings(ServiceSettings):
     session_absolute_s: int = Field(default=7 * 24 * 3600, ge=300)
     """A single sign-on session ends after this time even when it is used."""
 
+    offline_life_days: int = Field(default=90, ge=1)
+    """An application that may act while nobody is signed in (`offline_access`) asks again after this time."""
+
+    offline_idle_days: int = Field(default=30, ge=1)
+    """Such a refresh token ends after so long without use."""
+
     key_life_days: int = Field(default=90, ge=1)
     """Signing keys are replaced after this time."""
 

@@ -4,7 +4,6 @@ import inspect
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Annotated, Any
-from uuid import UUID
 
 import orjson
 from fastapi import Depends, Request, Response
@@ -41,7 +40,7 @@ from auth_service.queries.keys import Keys
 from auth_service.queries.sessions import person_of_token
 from auth_service.settings import AuthSettings
 from service_kit.database import ReadSession, Session
-from service_kit.errors import Forbidden, TooMany
+from service_kit.errors import Forbidden, Malformed, TooMany, Unauthenticated
 from service_kit.identity.tokens import InvalidToken
 from service_kit.serving.transactions import UnitOfWork
 from service_kit.text import LOCALES
@@ -69,13 +68,19 @@ class ProtocolRoute(ServiceRoute, _CalledWithTheRequest):
 router = ServiceRouter(tags=["protocol"], route_class=ProtocolRoute)
 
 FIELDS_MAX = 50
+FORM = "application/x-www-form-urlencoded"
 CLIENT_ID_LENGTH_MAX = 200
-NOT_FOR_THIS_TOKEN: Responses = {status: PROBLEMS[status] for status in (401, 403)}
+NOT_FOR_THIS_TOKEN: Responses = {status: PROBLEMS[status] for status in (400, 401, 403)}
+PROOF_ALGORITHMS = ["ES256", "RS256"]
 CLIENT_METHODS = ["client_secret_basic", "client_secret_post", "private_key_jwt"]
 
 
 class InsufficientScope(Forbidden):
     code = "insufficient_scope"
+
+
+class TokenShownTwice(Malformed):
+    code = "invalid_request"
 
 
 async def own_settings(settings: SettingsDep) -> AuthSettings:
@@ -191,7 +196,7 @@ async def openid_configuration(settings: OwnSettings) -> Response:
             "id_token_signing_alg_values_supported": [ID_TOKENS, ACCESS_TOKENS],
             "claims_supported": [
                 "sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "sid", "amr", "acr",
-                "name", "preferred_username", "locale", "zoneinfo", "role", "email",
+                "name", "preferred_username", "locale", "zoneinfo", "role", "email", "email_verified",
                 "phone_number", "phone_number_verified", "address",
             ],
             "acr_values_supported": [ONE_FACTOR, TWO_FACTORS],
@@ -216,21 +221,31 @@ async def authorization_server(settings: OwnSettings) -> Response:
 @router.post("/userinfo", operation_id="user_info_by_post", responses=NOT_FOR_THIS_TOKEN)
 async def user_info(request: Request, session: Reading, keys: KeysDep, settings: OwnSettings) -> JSONResponse:
     """Tell a client about the person who signed in, by the scopes it was granted."""
-    scheme, _space, text = request.headers.get("Authorization", "").partition(" ")
+    token = await _shown_token(request)
     ring = await keys.ring(session)
-    claims = None
-    if scheme.lower() == "bearer":
-        # We are the issuer's own endpoint, whatever services the token is for.
-        claims = read_access_token(text.strip(), ring.public, issuer=settings.issuer, audience=None)
-    if claims is None or "sid" not in claims:
+    # We are the issuer's own endpoint, whatever services the token is for.
+    claims = read_access_token(token, ring.public, issuer=settings.issuer, audience=None)
+    person = None if claims is None else await person_of_token(session, claims)
+    if claims is None or person is None:
         raise InvalidToken(_("This token does not hold. Get a new one and try again."))
     scopes = set(str(claims.get("scope", "")).split())
     if "openid" not in scopes:
         raise InsufficientScope(_("The token was not given for this."))
-    person = await person_of_token(session, account_id=UUID(claims["sub"]), session_id=UUID(claims["sid"]))
-    if person is None:
-        raise InvalidToken(_("This token does not hold. Get a new one and try again."))
     return JSONResponse(profile_claims(person, scopes))
+
+
+async def _shown_token(request: Request) -> str:
+    """The token in the header or in the form, never in an address (RFC 6750, 2.1 and 2.2)."""
+    scheme, _space, text = request.headers.get("Authorization", "").partition(" ")
+    shown = [text.strip()] if scheme.lower() == "bearer" else []
+    if request.method == "POST" and request.headers.get("Content-Type", "").startswith(FORM):
+        form = await request.form(max_fields=FIELDS_MAX, max_files=0)
+        shown += [one for one in form.getlist("access_token") if isinstance(one, str)]
+    if len(shown) > 1:
+        raise TokenShownTwice(_("Show the token once, in the header or in the form."))
+    if not shown:
+        raise Unauthenticated(_("Sign in to go on."))
+    return shown[0]
 
 
 def _metadata(settings: AuthSettings) -> dict[str, Any]:
@@ -249,9 +264,11 @@ def _metadata(settings: AuthSettings) -> dict[str, Any]:
         "device_authorization_endpoint": f"{issuer}/device_authorization",
         "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials", DEVICE_CODE],
         "token_endpoint_auth_methods_supported": [*CLIENT_METHODS, "none"],
-        "token_endpoint_auth_signing_alg_values_supported": ["ES256", "RS256"],
+        "token_endpoint_auth_signing_alg_values_supported": PROOF_ALGORITHMS,
         "revocation_endpoint_auth_methods_supported": [*CLIENT_METHODS, "none"],
+        "revocation_endpoint_auth_signing_alg_values_supported": PROOF_ALGORITHMS,
         "introspection_endpoint_auth_methods_supported": CLIENT_METHODS,
+        "introspection_endpoint_auth_signing_alg_values_supported": PROOF_ALGORITHMS,
         "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": True,
         "access_token_signing_alg_values_supported": [ACCESS_TOKENS],

@@ -14,11 +14,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from auth_service.api.described import OAUTH_ERRORS, PROBLEMS, Responses
 from auth_service.api.protocol import OwnSettings
 from auth_service.commands.clients import (
-    Registered,
     register_client,
     replace_registration,
     withdraw_registration,
 )
+from auth_service.commands.oauth import ProviderClient
 from auth_service.commands.sign_in import admit_address, take_back_guess
 from auth_service.domain.clients import ClientForm, MalformedClient
 from auth_service.domain.keys import ID_TOKENS, Algorithm
@@ -59,6 +59,9 @@ class Metadata(BaseModel):
     response_types: tuple[Literal["code"], ...] = ("code",)
     scope: Line = "openid profile"
     id_token_signed_response_alg: Algorithm = ID_TOKENS
+    client_id: Line | None = Field(default=None, exclude=True)
+    client_secret: Line | None = Field(default=None, exclude=True)
+    """Both are shown by a client that describes itself anew, and never taken from there."""
 
     @property
     def confidential(self) -> bool:
@@ -138,12 +141,17 @@ async def register(request: Request, settings: OwnSettings, token: Token) -> Res
             made = await register_client(session, metadata.form(), confidential=metadata.confidential)
     except MalformedClient as error:
         return _refused(_kind(error), str(error))
-    return JSONResponse(_told(settings, made.client_id, metadata, made), 201)
+    told = _told(settings, made.client_id, metadata, made.registration_token)
+    told["client_id_issued_at"] = made.issued_at
+    if made.secret is not None:
+        # It does not end by itself (RFC 7591, 3.2.1).
+        told |= {"client_secret": made.secret, "client_secret_expires_at": 0}
+    return JSONResponse(told, 201)
 
 
 @router.get("/{client_id}", response_class=JSONResponse, responses=NOBODY)
-async def show(settings: OwnSettings, client: Own) -> Response:
-    """Tell a client how it is described."""
+async def show(settings: OwnSettings, client: Own, token: Token) -> Response:
+    """Tell a client how it is described; of its secret there is only a digest."""
     metadata = Metadata.model_validate(
         {
             "client_name": client.name,
@@ -157,22 +165,24 @@ async def show(settings: OwnSettings, client: Own) -> Response:
             "id_token_signed_response_alg": client.id_token_alg,
         }
     )
-    return JSONResponse(_told(settings, client.client_id, metadata, None))
+    return JSONResponse(_told(settings, client.client_id, metadata, token))
 
 
 @router.put("/{client_id}", response_class=JSONResponse, responses=OAUTH_ERRORS | {404: PROBLEMS[404]})
-async def replace(request: Request, settings: OwnSettings, client: Own) -> Response:
+async def replace(request: Request, settings: OwnSettings, client: Own, token: Token) -> Response:
     """Describe a client anew; its id, secret and kind stay."""
     metadata = await _metadata(request)
     if isinstance(metadata, Response):
         return metadata
+    if (wrong := _of_another(client, metadata)) is not None:
+        return _refused("invalid_client_metadata", f"This is not of this client: {wrong}")
     try:
         async with runtime_of(request).database.transaction() as session:
             await replace_registration(session, client.client_id, metadata.form())
     except MalformedClient as error:
         return _refused(_kind(error), str(error))
     request.app.state.clients.forget()
-    return JSONResponse(_told(settings, client.client_id, metadata, None))
+    return JSONResponse(_told(settings, client.client_id, metadata, token))
 
 
 @router.delete(
@@ -189,22 +199,23 @@ async def withdraw(request: Request, client: Own) -> Response:
     return Response(status_code=204)
 
 
-def _told(
-    settings: AuthSettings, client_id: str, metadata: Metadata, made: Registered | None
-) -> dict[str, Any]:
-    told = metadata.model_dump(mode="json", exclude_none=True) | {
+def _of_another(client: OAuthClient, metadata: Metadata) -> str | None:
+    """The field in which a new description is of another client (RFC 7592, 2.2)."""
+    if metadata.client_id != client.client_id:
+        return "client_id"
+    secret = metadata.client_secret
+    if secret is not None and not ProviderClient(client).check_client_secret(secret):
+        return "client_secret"
+    return "token_endpoint_auth_method" if metadata.confidential != bool(client.secret_digest) else None
+
+
+def _told(settings: AuthSettings, client_id: str, metadata: Metadata, token: str) -> dict[str, Any]:
+    """What every answer says (RFC 7592, 3); the token is the one that was shown, or the first."""
+    return metadata.model_dump(mode="json", exclude_none=True) | {
         "client_id": client_id,
         "registration_client_uri": f"{settings.issuer}/register/{client_id}",
+        "registration_access_token": token,
     }
-    if made is not None:
-        told |= {
-            "client_id_issued_at": made.issued_at,
-            "registration_access_token": made.registration_token,
-        }
-        if made.secret is not None:
-            # It does not end by itself (RFC 7591, 3.2.1).
-            told |= {"client_secret": made.secret, "client_secret_expires_at": 0}
-    return told
 
 
 async def _take_back(request: Request) -> None:

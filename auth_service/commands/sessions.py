@@ -122,6 +122,13 @@ async def end_sessions_of(
     if except_session is not None:
         statement = statement.where(SignOnSession.id != except_session)
     await _end(session, list(await session.scalars(statement)), reason)
+    # What acts while nobody is signed in has no session to end with.
+    offline = update(TokenFamily).where(
+        TokenFamily.account_id == account_id, TokenFamily.offline, TokenFamily.revoked_at.is_(None)
+    )
+    if except_session is not None:
+        offline = offline.where(TokenFamily.session_id != except_session)
+    await session.execute(offline.values(revoked_at=datetime.now(UTC), revoked_because=reason))
 
 
 async def _end(session: Session, session_ids: list[UUID], reason: str) -> None:
@@ -141,18 +148,25 @@ async def _end(session: Session, session_ids: list[UUID], reason: str) -> None:
             key=session_id,
             occurred_at=now,
         )
+    alive = TokenFamily.session_id.in_(session_ids), TokenFamily.revoked_at.is_(None)
     families = await session.execute(
         update(TokenFamily)
-        .where(TokenFamily.session_id.in_(session_ids), TokenFamily.revoked_at.is_(None))
+        .where(*alive, TokenFamily.offline.is_(False))
         .values(revoked_at=now, revoked_because=reason)
         .returning(TokenFamily.client_id, TokenFamily.account_id, TokenFamily.session_id)
+    )
+    # Applications that may go on hear of the sign-out as well (Back-Channel Logout 1.0, 2.7).
+    going_on = await session.execute(
+        select(TokenFamily.client_id, TokenFamily.account_id, TokenFamily.session_id).where(
+            *alive, TokenFamily.offline
+        )
     )
     listeners = set(
         await session.scalars(
             select(OAuthClient.client_id).where(OAuthClient.backchannel_logout_uri.is_not(None))
         )
     )
-    for client_id, account_id, session_id in set(families.all()):
+    for client_id, account_id, session_id in {*families.all(), *going_on.all()}:
         if client_id in listeners:
             session.add(
                 LogoutNotice(
@@ -178,4 +192,6 @@ async def forget_ended(session: Session) -> None:
     over = select(TokenFamily.id).where(TokenFamily.expires_at < horizon)
     await session.execute(delete(RefreshToken).where(RefreshToken.family_id.in_(over)))
     await session.execute(delete(TokenFamily).where(TokenFamily.expires_at < horizon))
-    await session.execute(delete(SignOnSession).where(SignOnSession.expires_at < horizon))
+    # A family that acts while nobody is signed in still tells when and how its person once was.
+    needed = select(TokenFamily.id).where(TokenFamily.session_id == SignOnSession.id).exists()
+    await session.execute(delete(SignOnSession).where(SignOnSession.expires_at < horizon, ~needed))

@@ -29,6 +29,7 @@ SCOPES = {
     "email": _("E-mail address"),
     "phone": _("Telephone number"),
     "address": _("Postal address"),
+    "offline_access": _("Acts for you when you are signed out"),
 }
 """What an application may learn, in words for people."""
 

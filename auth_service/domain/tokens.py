@@ -90,10 +90,10 @@ def profile_claims(subject: Subject, scopes: set[str]) -> dict[str, Any]:
         }
         if subject.locale is not None:
             claims["locale"] = subject.locale
+    # Nobody has written or called there: what a person typed is no proof.
     if "email" in scopes and subject.email is not None:
-        claims["email"] = subject.email
+        claims |= {"email": subject.email, "email_verified": False}
     if "phone" in scopes and subject.phone is not None:
-        # Nobody has called it: what a person typed is no proof.
         claims |= {"phone_number": subject.phone, "phone_number_verified": False}
     if "address" in scopes and subject.postal_address is not None:
         claims["address"] = {"formatted": subject.postal_address}

@@ -4,7 +4,7 @@ from typing import Annotated
 from urllib.parse import urlencode, urlsplit
 from uuid import UUID
 
-from fastapi import Depends, Form, Query, Request, Response
+from fastapi import Depends, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic import BaseModel, Field
 
@@ -15,13 +15,15 @@ from auth_service.queries.clients import may_return_to
 from auth_service.settings import AuthSettings
 from service_kit.database import ReadSession
 from service_kit.pages import render
-from service_kit.serving.frame import let_forms_lead_to
+from service_kit.serving.frame import is_own_form, let_forms_lead_to
 from service_kit.web import Reading, ServiceRouter, Writing, runtime_of
 
 router = ServiceRouter(include_in_schema=False)
 
 SEE_OTHER = 303
 LENGTH_MAX = 4096
+FIELDS_MAX = 50
+ASKED = frozenset({"id_token_hint", "client_id", "post_logout_redirect_uri", "state"})
 
 
 class WayBack(BaseModel):
@@ -83,12 +85,23 @@ async def leave_for_client(
 
 
 @router.post("/logout")
-async def leave(
-    session: Writing, person: Person, settings: OwnSettings, back: Annotated[WayBack, Form()]
-) -> Response:
-    """End the session of this browser; every client that took part in it is told."""
+async def leave(request: Request, session: Writing, person: Person, settings: OwnSettings) -> Response:
+    """End the session of this browser; every client that took part in it is told.
+
+    Only our own pages end it without a question: a client's form (RP-Initiated Logout 1.0, 2) is led to the
+    address that asks, with which the browser brings our cookie along.
+    """
+    form = await request.form(max_fields=FIELDS_MAX, max_files=0)
+    asked = {
+        name: value
+        for name, value in form.items()
+        if name in ASKED and isinstance(value, str) and len(value) <= LENGTH_MAX
+    }
+    if "id_token_hint" in asked or not is_own_form(request, settings):
+        return RedirectResponse(f"{settings.public_path}/logout?{urlencode(asked)}", SEE_OTHER)
     if person is not None:
         await end_session(session, person.session_id, actor_id=person.guid, reason="signed out")
+    back = WayBack.model_validate(asked)
     response = RedirectResponse(await back.address(session, settings), SEE_OTHER)
     drop_cookie(response, settings)
     return response

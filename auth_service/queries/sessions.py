@@ -1,13 +1,15 @@
 """Who a sign-on cookie stands for."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
 
 from auth_service.domain.tokens import Subject, digest
-from auth_service.models import Account, SignOnSession
+from auth_service.models import Account, RevokedAccessToken, SignOnSession, TokenFamily
 from auth_service.settings import AuthSettings
 from service_kit.database import ReadSession
 
@@ -47,20 +49,25 @@ async def signed_in(session: ReadSession, settings: AuthSettings, secret: str) -
     return sign_on.subject(account)
 
 
-async def person_of_token(session: ReadSession, *, account_id: UUID, session_id: UUID) -> Subject | None:
-    """The person an access token is about, unless blocked or signed out since."""
-    found = (
-        await session.execute(
-            select(SignOnSession, Account)
-            .join(Account, Account.id == SignOnSession.account_id)
-            .where(
-                SignOnSession.id == session_id,
-                SignOnSession.ended_at.is_(None),
-                Account.id == account_id,
-                Account.blocked.is_(False),
-            )
+async def person_of_token(session: ReadSession, claims: Mapping[str, Any]) -> Subject | None:
+    """The person an access token of ours is about, unless it was withdrawn or they were stopped since."""
+    withdrawn = select(RevokedAccessToken.jti).where(RevokedAccessToken.jti == claims["jti"]).exists()
+    statement = (
+        select(SignOnSession, Account)
+        .join(Account, Account.id == SignOnSession.account_id)
+        .where(Account.blocked.is_(False), ~withdrawn)
+    )
+    family = TokenFamily.id == UUID(claims["grant_id"]) if "grant_id" in claims else None
+    if family is not None:
+        statement = statement.join(TokenFamily, TokenFamily.session_id == SignOnSession.id).where(
+            family, TokenFamily.revoked_at.is_(None)
         )
-    ).one_or_none()
+    if "sid" in claims:
+        statement = statement.where(SignOnSession.id == UUID(claims["sid"]), SignOnSession.ended_at.is_(None))
+    elif family is None:
+        # Of a program that acts in its own name.
+        return None
+    found = (await session.execute(statement)).one_or_none()
     if found is None:
         return None
     sign_on, account = found

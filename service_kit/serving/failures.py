@@ -25,6 +25,8 @@ log = structlog.get_logger()
 
 PROBLEM = "application/problem+json"
 SEE_OTHER = 303
+BEARER_ERRORS = frozenset({"invalid_token", "insufficient_scope", "invalid_request"})
+"""Codes that a refused token is told in its challenge as well (RFC 6750, 3.1)."""
 
 _BY_STATUS: dict[int, type[ServiceError]] = {
     kind.status: kind
@@ -145,9 +147,10 @@ async def _greet(request: Request) -> None:
 
 def _problem_of(error: ServiceError, title: str, detail: str) -> Response:
     response = _problem_response(error.status, error.code, title, detail, error.errors)
-    if error.status == HTTPStatus.UNAUTHORIZED:
-        challenge = 'Bearer error="invalid_token"' if error.code == "invalid_token" else "Bearer"
-        response.headers["WWW-Authenticate"] = challenge
+    if error.code in BEARER_ERRORS:
+        response.headers["WWW-Authenticate"] = f'Bearer error="{error.code}"'
+    elif error.status == HTTPStatus.UNAUTHORIZED:
+        response.headers["WWW-Authenticate"] = "Bearer"
     return response
 
 

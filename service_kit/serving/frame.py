@@ -60,7 +60,6 @@ class Frame:
         self._settings = settings
         self._uploads = uploads or {}
         self._policy = _content_policy(settings)
-        self._own_origin = _origin(settings.public_url)
         self._secure = settings.public_url.startswith("https:")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -130,17 +129,12 @@ class Frame:
             return
         if method == "POST" and own_path(request) in self._open_forms:
             return
-        site = request.headers.get("sec-fetch-site")
-        origin = request.headers.get("origin")
-        if site is not None:
-            own = site in OWN_SITES
-        elif origin is not None:
-            own = origin == self._own_origin
-        else:
-            # No browser of this decade sends neither. A program that brings no cookies has nothing to forge.
-            own = not request.cookies
-        if not own:
-            log.warning("foreign_origin", site=site, origin=origin)
+        if not is_own_form(request, self._settings):
+            log.warning(
+                "foreign_origin",
+                site=request.headers.get("sec-fetch-site"),
+                origin=request.headers.get("origin"),
+            )
             raise ForeignOrigin(_("Open the page here and try again."))
 
     def _bytes_max(self, request: Request) -> int:
@@ -240,6 +234,18 @@ def _route_of(scope: Scope) -> str:
     """The route's template; raw paths would give one time series per task."""
     route = scope.get("route")
     return getattr(route, "path_format", None) or getattr(route, "path", None) or "unmatched"
+
+
+def is_own_form(request: Request, settings: ServiceSettings) -> bool:
+    """Whether a form was sent by a page of ours, or by no page at all."""
+    site = request.headers.get("sec-fetch-site")
+    origin = request.headers.get("origin")
+    if site is not None:
+        return site in OWN_SITES
+    if origin is not None:
+        return origin == _origin(settings.public_url)
+    # No browser of this decade sends neither. A program that brings no cookies has nothing to forge.
+    return not request.cookies
 
 
 def let_forms_lead_to(request: Request, address: str) -> None:

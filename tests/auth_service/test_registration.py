@@ -40,9 +40,10 @@ class TestRegistration:
         async with auth.client(headers=own) as client:
             path = told["registration_client_uri"].removeprefix(ISSUER)
             assert (await client.get(path)).json()["redirect_uris"] == [BACK]
-            changed = await client.put(path, json=METADATA | {"redirect_uris": [BACK + "2"]})
+            itself = METADATA | {"client_id": told["client_id"]}
+            changed = await client.put(path, json=itself | {"redirect_uris": [BACK + "2"]})
             assert changed.json()["redirect_uris"] == [BACK + "2"]
-            assert (await client.put(path, json={"redirect_uris": ["x"]})).json()["error"] == (
+            assert (await client.put(path, json=itself | {"redirect_uris": ["x"]})).json()["error"] == (
                 "invalid_redirect_uri"
             )
             assert (await browser.ask(client_id=told["client_id"], redirect_uri=BACK)).status_code == 400
@@ -54,6 +55,29 @@ class TestRegistration:
         stored = await auth.value("select string_agg(t::text, ' ') from oauth_clients t")
         assert told["client_secret"] not in stored
         assert told["registration_access_token"] not in stored
+
+    async def test_description_of_another(self, open_auth: Auth) -> None:
+        """A new description names its client, changes neither secret nor kind, and has the token."""
+        told = (await register(open_auth)).json()
+        token = told["registration_access_token"]
+        path = f"/register/{told['client_id']}"
+        async with open_auth.client(headers={"Authorization": f"Bearer {token}"}) as client:
+            shown = await client.get(path)
+            assert shown.json()["registration_access_token"] == token
+            assert shown.headers["Cache-Control"] == "no-store"
+            itself = METADATA | {"client_id": told["client_id"], "client_secret": told["client_secret"]}
+            changed = await client.put(path, json=itself)
+            assert changed.json()["registration_access_token"] == token
+            assert "client_secret" not in changed.json()
+            for wrong in (
+                {"client_id": "tracker"},
+                {"client_id": None},
+                {"client_secret": "another"},
+                {"client_secret": 1},
+                {"token_endpoint_auth_method": "none"},
+            ):
+                answer = await client.put(path, json=itself | wrong)
+                assert (answer.status_code, answer.json()["error"]) == (400, "invalid_client_metadata"), wrong
 
     async def test_without_the_token(self, open_auth: Auth) -> None:
         """Without the operator's token, or with that of another client, nothing is registered or shown."""

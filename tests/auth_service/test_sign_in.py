@@ -76,7 +76,7 @@ class TestForm:
                 and (await client.request(method, path, data={"login": "admin"})).status_code != 403
             ]
         # What a form may ask there, a link could ask as well.
-        assert taken == [("POST", "/authorize")]
+        assert taken == [("POST", "/authorize"), ("POST", "/logout")]
 
     async def test_the_page_is_closed_to_others(self, auth: Auth) -> None:
         """It cannot be framed, loads nothing from elsewhere, is not kept."""

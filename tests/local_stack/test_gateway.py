@@ -36,10 +36,9 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     upstream = http.server.ThreadingHTTPServer(("127.0.0.1", ports.draw()), Echo)
     threading.Thread(target=upstream.serve_forever, daemon=True).start()
     folder = tmp_path_factory.mktemp("gateway")
+    echo = f"127.0.0.1:{upstream.server_port}"
     caddy = Gateway(
-        folder,
-        ports.draw(),
-        {"tracker": f"127.0.0.1:{upstream.server_port}", "billing": f"127.0.0.1:{ports.draw()}"},
+        folder, ports.draw(), {"auth": echo, "tracker": echo, "billing": f"127.0.0.1:{ports.draw()}"}
     )
     caddy.prepare()
     with running(caddy.program(), folder / "caddy.log", caddy.is_ready):
@@ -51,6 +50,13 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def test_prefix_stays(gateway: str) -> None:
     """A service receives the path as the browser wrote it."""
     assert httpx2.get(f"{gateway}/tracker/tasks?status=open").json()["path"] == "/tracker/tasks?status=open"
+
+
+def test_description_of_the_issuer(gateway: str) -> None:
+    """It lies where RFC 8414 puts it for an issuer with a path, beside where OpenID Connect looks."""
+    name = "/.well-known/oauth-authorization-server"
+    assert httpx2.get(f"{gateway}{name}/auth").json()["path"] == f"/auth{name}"
+    assert httpx2.get(gateway + name).status_code == 404
 
 
 def test_start_page(gateway: str) -> None:

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from uuid import UUID
 
 from authlib.oauth2 import OAuth2Error
-from authlib.oauth2.rfc6749 import AccessDeniedError, InvalidRequestError
+from authlib.oauth2.rfc6749 import AccessDeniedError, InvalidRequestError, InvalidScopeError
 from sqlalchemy.orm import Session as SyncSession
 
 from auth_service.commands.oauth.client import ProviderClient
@@ -128,6 +128,7 @@ class _Authorization:
             self._refuse_unclear()
             # The request is checked before a person types a password for it, or is asked anything.
             grant = self._server.get_consent_grant(self._call, end_user=self._person)
+            self._refuse_no_scope(grant.request)
             needed = self._sign_in_needed() or self._consent_needed(grant.request)
             if needed is not None:
                 return needed
@@ -160,8 +161,7 @@ class _Authorization:
             raise InvalidRequestError("A parameter is too long or has forbidden characters.")
         if self._call.one("response_mode") not in {None, *RESPONSE_MODES}:
             raise InvalidRequestError("This response_mode is not supported.")
-        if self._call.one("request") or self._call.one("request_uri"):
-            raise _RequestObjectError
+        self._refuse_request_object()
         if (age := self._call.one("max_age")) is not None and not (age.isascii() and age.isdigit()):
             raise InvalidRequestError("Invalid max_age.")
         prompts = (self._call.one("prompt") or "").split()
@@ -177,6 +177,16 @@ class _Authorization:
             )
             if self._hinted is None:
                 raise InvalidRequestError("Invalid id_token_hint.")
+
+    def _refuse_request_object(self) -> None:
+        for name in ("request", "request_uri"):
+            if self._call.one(name):
+                raise _RequestObjectError(name)
+
+    def _refuse_no_scope(self, request: ProviderRequest) -> None:
+        """Refuse a request of which nothing would be granted."""
+        if not request.client.get_allowed_scope(self._call.one("scope")):
+            raise InvalidScopeError
 
     def _sign_in_needed(self) -> SignInNeeded | None:
         prompts = (self._call.one("prompt") or "").split()
@@ -275,8 +285,13 @@ class _Authorization:
 
 
 class _RequestObjectError(OAuth2Error):
-    error = "request_not_supported"
+    """OpenID Connect Core, 3.1.2.6: one error for each of the two ways."""
+
     description = "Request objects are not supported."
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.error = f"{name}_not_supported"
 
 
 def _with_parameters(address: str, parameters: Mapping[str, str]) -> str:

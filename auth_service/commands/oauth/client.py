@@ -27,6 +27,9 @@ class ProviderClient(ClientMixin):
 
     def get_allowed_scope(self, scope: str | None) -> str:
         allowed = set(self.row.scopes)
+        if "refresh_token" not in self.row.grant_types:
+            # What nothing can be renewed with is not granted (OpenID Connect Core, 11).
+            allowed.discard("offline_access")
         asked = scope.split() if scope else [DEFAULT_SCOPE]
         return " ".join(dict.fromkeys(name for name in asked if name in allowed))
 

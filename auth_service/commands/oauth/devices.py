@@ -4,7 +4,7 @@ import secrets
 from datetime import timedelta
 from typing import Any
 
-from authlib.oauth2.rfc6749 import InvalidGrantError
+from authlib.oauth2.rfc6749 import InvalidGrantError, UnauthorizedClientError
 from authlib.oauth2.rfc8628 import DeviceAuthorizationEndpoint
 from authlib.oauth2.rfc8628 import DeviceCodeGrant as StandardDeviceCodeGrant
 from sqlalchemy import select
@@ -13,10 +13,12 @@ from auth_service.commands.audit import record
 from auth_service.commands.oauth.client import ProviderClient
 from auth_service.commands.oauth.grants import CONFIDENTIAL_OR_PUBLIC, revoke_family
 from auth_service.commands.oauth.requests import ProviderRequest
+from auth_service.commands.oauth.resources import allowed_audiences, chosen_audiences
 from auth_service.commands.oauth.server import ProviderServer
 from auth_service.domain.devices import user_code_digest
 from auth_service.domain.tokens import Subject, digest, new_secret
 from auth_service.models import DeviceGrant
+from service_kit.ids import new_id
 
 CODE_LIFE_S = 600
 INTERVAL_S = 5
@@ -32,7 +34,9 @@ class DeviceAuthorization(DeviceAuthorizationEndpoint):
     def authenticate_client(self, request: ProviderRequest) -> ProviderClient:
         client: ProviderClient = super().authenticate_client(request)
         if not client.check_grant_type(DeviceCodeGrant.GRANT_TYPE):
-            raise InvalidGrantError("The client may not use the device flow.")
+            raise UnauthorizedClientError("The client may not use the device flow.")
+        allowed = allowed_audiences(self.server.settings, client.row)
+        chosen_audiences(allowed, None, self.server.call.resources)
         return client
 
     def generate_user_code(self) -> str:
@@ -56,6 +60,7 @@ class DeviceAuthorization(DeviceAuthorizationEndpoint):
                 scope=client.get_allowed_scope(scope),
                 expires_at=self.server.now + timedelta(seconds=CODE_LIFE_S),
                 interval_s=INTERVAL_S,
+                resources=self.server.call.resources or None,
             )
         )
 
@@ -106,6 +111,8 @@ class DeviceCodeGrant(StandardDeviceCodeGrant):
         if not row.allowed or row.account_id is None or row.session_id is None:
             return None, False
         person = self.server.subject_of(row.account_id, row.session_id)
+        self.server.access_tokens.granted = row.resources
+        self.server.access_tokens.family_id = new_id()
         return person, person is not None
 
     def should_slow_down(self, credential: WaitingDevice) -> bool:

@@ -82,7 +82,7 @@ def find_token(server: ProviderServer, token: str) -> FoundToken | None:
         return None
     row, family = found
     alive = family.revoked_at is None and row.used_at is None and row.expires_at > server.now
-    person = server.subject_of(family.account_id, family.session_id)
+    person = server.subject_of(family.account_id, family.session_id, offline=family.offline)
     return FoundRefreshToken(row, family, active=alive and person is not None)
 
 
@@ -91,11 +91,16 @@ def _access_token_holds(server: ProviderServer, claims: dict[str, Any]) -> bool:
     if server.session.get(RevokedAccessToken, claims["jti"]) is not None:
         return False
     if claims["sub"].startswith(SERVICE_SUBJECT):
-        return True
+        return server.query_client(claims["client_id"]) is not None
+    if "grant_id" in claims:
+        # Whatever ends the refresh tokens ends the access tokens of the same grant (RFC 7009, 2.1).
+        family = server.session.get(TokenFamily, UUID(claims["grant_id"]))
+        if family is None or family.revoked_at is not None:
+            return False
     account = server.session.get(Account, UUID(claims["sub"]))
     if account is None or account.blocked or account.role != claims.get("role"):
         return False
-    # Tokens of the local command line belong to no session.
+    # Those of an application that acts while nobody is signed in belong to no session.
     if "sid" not in claims:
         return True
     sign_on = server.session.get(SignOnSession, UUID(claims["sid"]))
@@ -131,9 +136,10 @@ class Introspection(IntrospectionEndpoint):
         return find_token(self.server, token_string)
 
     def check_permission(self, token: FoundToken, client: ProviderClient, request: ProviderRequest) -> bool:
-        """Services ask about the access tokens they are shown; a refresh token is its owner's business."""
+        """Our services ask about the access tokens they are shown; everybody else about their own alone."""
         del request
-        return isinstance(token, FoundAccessToken) or token.check_client(client)
+        shown = isinstance(token, FoundAccessToken) and not client.row.third_party
+        return shown or token.check_client(client)
 
     def introspect_token(self, token: FoundToken) -> dict[str, Any]:
         return token.introspected() | {"active": True}

@@ -13,6 +13,7 @@ from auth_service.commands.oauth.requests import ProviderRequest
 from auth_service.commands.oauth.server import ProviderServer
 from auth_service.domain.tokens import Subject, digest, new_secret
 from auth_service.models import Account, AuthorizationCode, RefreshToken, SignOnSession, TokenFamily
+from service_kit.ids import new_id
 
 CONFIDENTIAL = ["client_secret_basic", "client_secret_post", PRIVATE_KEY_JWT]
 CONFIDENTIAL_OR_PUBLIC = [*CONFIDENTIAL, "none"]
@@ -103,6 +104,7 @@ class AuthorizationCodeGrant(grants.AuthorizationCodeGrant):
         if row.expires_at <= self.server.now:
             return None
         self.server.access_tokens.granted = row.resources
+        self.server.access_tokens.family_id = new_id()
         # Without PKCE the address has to be repeated, as RFC 6749 wants it.
         repeated = "redirect_uri" in self.request.form or row.code_challenge is None
         return IssuedCode(row, redirect_uri_expected=repeated)
@@ -203,12 +205,13 @@ class RefreshTokenGrant(grants.RefreshTokenGrant):
                 address=self.server.call.address,
             )
             return None
-        self.server.access_tokens.granted = family.resources
+        tokens = self.server.access_tokens
+        tokens.granted, tokens.family_id, tokens.offline = family.resources, family.id, family.offline
         return HeldRefreshToken(row, family) if row.expires_at > now else None
 
     def authenticate_user(self, refresh_token: HeldRefreshToken) -> Subject:
         family = refresh_token.family
-        person = self.server.subject_of(family.account_id, family.session_id)
+        person = self.server.subject_of(family.account_id, family.session_id, offline=family.offline)
         if person is None:
             raise InvalidGrantError("The account is blocked or signed out.")
         return person

@@ -1,5 +1,6 @@
 """The authorization server of one request: where Authlib meets our tables, keys and clients."""
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from typing import Any, cast
 from uuid import UUID
 
 from authlib.oauth2 import AuthorizationServer, OAuth2Error
-from authlib.oauth2.rfc6749 import InvalidClientError
+from authlib.oauth2.rfc6749 import InvalidClientError, InvalidScopeError
 from authlib.oauth2.rfc9068 import JWTBearerTokenGenerator
 from joserfc.jwk import KeySet
 from sqlalchemy import Table, bindparam, insert, select, update
@@ -22,9 +23,12 @@ from auth_service.domain.keys import ACCESS_TOKENS, KeyRing
 from auth_service.domain.tokens import SERVICE_SUBJECT, Subject, digest, new_secret, person_claims
 from auth_service.models import Account, OAuthClient, RefreshToken, SignOnSession, TokenFamily
 from auth_service.settings import AuthSettings
-from service_kit.ids import new_id
 
-SCOPES = ("openid", "profile", "email", "phone", "address")
+OFFLINE = "offline_access"
+SCOPES = ("openid", "profile", "email", "phone", "address", OFFLINE)
+SCOPE_NAME = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
+"""RFC 6749, 3.3."""
+
 CLIENT_LIFE_S = 5.0
 """So long after a change of a client another process may still act on the old one."""
 
@@ -89,6 +93,12 @@ class AccessTokens(JWTBearerTokenGenerator):
         self.granted: list[str] | None = None
         """Services that the code or the family is good for; absent: whatever the client may call."""
 
+        self.family_id: UUID | None = None
+        """The refresh tokens that the new one is of; it ends with them. Absent for a client's own token."""
+
+        self.offline = False
+        """Whether the family belongs to no session."""
+
         super().__init__(
             issuer=provider.settings.issuer,
             alg=ACCESS_TOKENS,
@@ -111,10 +121,16 @@ class AccessTokens(JWTBearerTokenGenerator):
     def get_extra_claims(
         self, client: ProviderClient, grant_type: str, user: Subject | None, scope: str
     ) -> dict[str, Any]:
-        del grant_type, scope
+        del grant_type
         if user is None:
             return {"sub": f"{SERVICE_SUBJECT}{client.get_client_id()}"}
-        return person_claims(user)
+        claims = person_claims(user)
+        if self.family_id is not None:
+            claims["grant_id"] = str(self.family_id)
+            if self.offline or OFFLINE in scope.split():
+                # A sign-out refuses the tokens of its session, and these are not to end with it.
+                del claims["sid"]
+        return claims
 
 
 class ProviderServer(AuthorizationServer):
@@ -140,7 +156,11 @@ class ProviderServer(AuthorizationServer):
             return
         family = request.refresh_token.family if request.refresh_token else self._found_family(request, token)
         if secret := token.get("refresh_token"):
-            idle_end = self.now + timedelta(seconds=self.settings.session_idle_s)
+            idle_end = self.now + (
+                timedelta(days=self.settings.offline_idle_days)
+                if family.offline
+                else timedelta(seconds=self.settings.session_idle_s)
+            )
             kept = {
                 "token_digest": digest(secret),
                 "family_id": family.id,
@@ -154,21 +174,25 @@ class ProviderServer(AuthorizationServer):
                 self.session.add(RefreshToken(**kept))
             # The web app's own session lasts as long as it can be renewed.
             token["refresh_expires_in"] = int((family.expires_at - self.now).total_seconds())
-            self._note_use(family)
+            if not family.offline:
+                self._note_use(family)
 
     def _found_family(self, request: ProviderRequest, token: dict[str, Any]) -> TokenFamily:
         # Either a code that was redeemed or a device that was let in.
         code = request.authorization_code.row if request.authorization_code else request.credential.row
         sign_on = self.session.get_one(SignOnSession, code.session_id)
+        offline = OFFLINE in token.get("scope", "").split()
+        offline_end = self.now + timedelta(days=self.settings.offline_life_days)
         family = TokenFamily(
-            id=new_id(),
+            id=self.access_tokens.family_id,
             client_id=code.client_id,
             account_id=code.account_id,
             session_id=code.session_id,
             scope=token.get("scope", ""),
             created_at=self.now,
-            expires_at=sign_on.expires_at,
+            expires_at=offline_end if offline else sign_on.expires_at,
             resources=self.access_tokens.granted,
+            offline=offline,
         )
         self.session.add(family)
         self.session.flush()
@@ -183,15 +207,20 @@ class ProviderServer(AuthorizationServer):
                 update(SignOnSession).where(SignOnSession.id == family.session_id).values(seen_at=self.now)
             )
 
-    def subject_of(self, account_id: UUID, session_id: UUID) -> Subject | None:
-        """The person behind a code or token, unless blocked or signed out meanwhile."""
+    def subject_of(self, account_id: UUID, session_id: UUID, *, offline: bool = False) -> Subject | None:
+        """The person behind a code or token, unless blocked or, where it matters, signed out meanwhile."""
         account = self.session.get(Account, account_id)
         sign_on = self.session.get(SignOnSession, session_id)
         if account is None or account.blocked or sign_on is None:
             return None
-        if sign_on.ended_at is not None or sign_on.expires_at <= self.now:
+        if not offline and (sign_on.ended_at is not None or sign_on.expires_at <= self.now):
             return None
         return sign_on.subject(account)
+
+    def validate_requested_scope(self, scope: str | None) -> None:
+        """Names that nobody here knows are left out of what is granted (OpenID Connect Core, 3.1.2.1)."""
+        if scope and not all(SCOPE_NAME.fullmatch(name) for name in scope.split()):
+            raise InvalidScopeError
 
     def send_signal(self, name: str, *args: object, **kwargs: object) -> None:
         """Authlib tells plug-ins of its steps by this; we have none."""
