@@ -42,7 +42,7 @@ async def test_the_money_loop_survives_every_kill(exchange: Exchange) -> None:
         await killing
         assert len(completed) >= 200
 
-        await eventually(lambda: settled(exchange), within_s=120)
+        await eventually(lambda: settled(exchange), within_s=120, every_s=0.3)
         await facts_arrived_once_and_in_order(exchange)
         verdict = await asyncio.to_thread(exchange.command_of, "billing", "verify")
         assert verdict.returncode == 0, verdict.stdout + verdict.stderr
@@ -83,11 +83,7 @@ async def complete(manager: Person, by_guid: dict[str, Person], task_id: str) ->
 async def kill_in_turn(exchange: Exchange) -> None:
     for victim in VICTIMS:
         await asyncio.to_thread(exchange.kill, victim)
-
-        async def back() -> bool:
-            return await asyncio.to_thread(exchange.all_ready)
-
-        await eventually(back, within_s=90)
+        await eventually(exchange.all_ready, within_s=90, every_s=0.3)
 
 
 async def settled(exchange: Exchange) -> bool:

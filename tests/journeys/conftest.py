@@ -57,7 +57,7 @@ SignIn = Callable[..., AbstractAsyncContextManager[Page]]
 @pytest.fixture
 def signed_in(browser: Browser, exchange: Exchange) -> SignIn:
     """`async with signed_in("worker1") as page:` is that person on the start page, in English."""
-    gateway = exchange.status["gateway"]
+    gateway = exchange.addresses["gateway"]
 
     @asynccontextmanager
     async def sign_in(login: str, **options: Any) -> AsyncIterator[Page]:

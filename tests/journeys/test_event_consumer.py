@@ -21,7 +21,7 @@ READ_WITHIN_S = 60
 
 async def copied_code(browser: Browser, exchange: Exchange) -> str:
     """From the list of events to a program in the clipboard, by a person who is not signed in."""
-    gateway = exchange.status["gateway"]
+    gateway = exchange.addresses["gateway"]
     options: dict[str, Any] = {"viewport": DESK, "locale": "en-GB", "base_url": gateway}
     context = await browser.new_context(permissions=["clipboard-read", "clipboard-write"], **options)
     page = await context.new_page()

@@ -102,7 +102,7 @@ async def test_what_happened_while_the_server_was_away_is_there_when_it_is_back(
         await page.goto("/tracker/all")
         await expect(page.locator("#task-rows tr").first).to_be_visible()
         await asyncio.to_thread(exchange.kill, "tracker-web")
-        await eventually(lambda: asyncio.to_thread(exchange.all_ready), within_s=60)
+        await eventually(exchange.all_ready, within_s=60, every_s=0.3)
         await create(writer, title)
         await expect(page.locator("#task-rows")).to_contain_text(title)
         await expect(page.locator("#connection")).to_be_empty()

@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.journey, pytest.mark.slow]
 @pytest.mark.skipif("ATES_JOURNEY_HOME" in os.environ, reason="that exchange may have engines of its own")
 async def test_it_all_runs_on_engines_that_run_elsewhere(exchange: Exchange) -> None:
     """Named to `up`, they take the place of its own, which do not run beside them."""
-    assert exchange.all_ready()
+    assert await exchange.all_ready()
     assert not {"postgres", "kafka"} & {entry["name"] for entry in exchange.status["processes"]}
 
 
@@ -104,7 +104,7 @@ async def test_a_worker_may_not_distribute_and_nobody_else_sees_the_accounts(sig
 async def test_the_night_pays_writes_letters_and_analytics_shows_the_day(
     signed_in: SignIn, exchange: Exchange
 ) -> None:
-    letters = Path(exchange.status["letters"])
+    letters = Path(exchange.addresses["letters"])
     before = len(list(letters.rglob("*.eml")))
     day = datetime.fromisoformat(exchange.status["business_time"]).astimezone(MOSCOW).date()
     today = day.isoformat()

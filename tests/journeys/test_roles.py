@@ -27,7 +27,7 @@ Create = Callable[[str], Awaitable[str]]
 def create(exchange: Exchange) -> Create:
     """`await create(title)`: somebody else makes a task meanwhile; answers its id."""
     token = exchange.token("manager")
-    gateway = exchange.status["gateway"]
+    gateway = exchange.addresses["gateway"]
 
     async def make(title: str) -> str:
         async with httpx2.AsyncClient(base_url=gateway) as client:

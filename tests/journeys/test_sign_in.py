@@ -114,7 +114,8 @@ async def sign_in_by_passkey(page: Page) -> None:
 
 async def test_from_request_to_block(browser: Browser, exchange: Exchange, signed_in: SignIn) -> None:
     login = f"jane-{int(time.time())}"
-    options: dict[str, Any] = {"viewport": PHONE, "locale": "en-GB", "base_url": exchange.status["gateway"]}
+    gateway = exchange.addresses["gateway"]
+    options: dict[str, Any] = {"viewport": PHONE, "locale": "en-GB", "base_url": gateway}
     context = await browser.new_context(**options)
     page = await context.new_page()
     failures: list[str] = []
@@ -164,7 +165,7 @@ async def test_from_request_to_block(browser: Browser, exchange: Exchange, signe
 async def token_ends_in(exchange: Exchange, login: str, seconds: float) -> None:
     """As if so much of the five minutes of somebody's tokens at the tracker had passed."""
     ((account,),) = await exchange.rows("auth", "select id from accounts where login = $1", login)
-    connection = await asyncpg.connect(exchange.status["databases"]["tracker"])
+    connection = await asyncpg.connect(exchange.addresses["databases"]["tracker"])
     try:
         await connection.execute(
             "update web_sessions set fresh_until = now() + $1 where account_guid = $2",

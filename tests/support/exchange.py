@@ -1,11 +1,13 @@
 """A whole exchange of its own for tests: started, asked and stopped through `./ates`, as its users do it."""
 
+import asyncio
 import base64
 import json
 import os
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,10 @@ import asyncpg
 import httpx2
 import psutil
 
+from local_stack.home import Home
 from local_stack.ports import PortChooser
+from local_stack.state import running_state
+from local_stack.status import status
 from tests.support.running import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -49,6 +54,11 @@ class Exchange:
         found: dict[str, Any] = json.loads(self.ates("status", "--json"))
         return found
 
+    @cached_property
+    def addresses(self) -> dict[str, Any]:
+        """The status as it first was: where things are found does not change."""
+        return self.status
+
     @property
     def password(self) -> str:
         """Of the demo people."""
@@ -64,8 +74,14 @@ class Exchange:
         """End the process as a power cut would."""
         self.process(name).kill()
 
-    def all_ready(self) -> bool:
-        return all(entry["ready"] for entry in self.status["processes"])
+    async def all_ready(self) -> bool:
+        """As the command says it; asked without one, as this is asked again and again while things start."""
+        home = Home(self.home)
+        state = running_state(home)
+        if state is None:
+            return False
+        found = await asyncio.to_thread(status, home, state)
+        return all(entry["ready"] for entry in found["processes"])
 
     def token(self, login: str) -> str:
         return self.ates("token", login).strip()
@@ -84,7 +100,7 @@ class Exchange:
 
     async def rows(self, service: str, sql: str, *parameters: object) -> list[asyncpg.Record]:
         """Read from a service's database, as its reader."""
-        connection = await asyncpg.connect(self.status["readers"][service])
+        connection = await asyncpg.connect(self.addresses["readers"][service])
         try:
             found: list[asyncpg.Record] = await connection.fetch(sql, *parameters)
             return found
@@ -99,7 +115,7 @@ class Person:
         self.login = login
         self._exchange = exchange
         self._client = client
-        self._gateway = exchange.status["gateway"]
+        self._gateway = exchange.addresses["gateway"]
         self._token = exchange.token(login)
 
     async def get(self, path: str, **options: Any) -> httpx2.Response:

@@ -21,9 +21,11 @@ async def in_background(*coroutines: Coroutine[Any, Any, None]) -> AsyncIterator
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def eventually(condition: Callable[[], Awaitable[Any]], within_s: float = 30) -> Any:
-    """The first true value of `condition`; fails with its last value when none comes in time."""
+async def eventually(
+    condition: Callable[[], Awaitable[Any]], within_s: float = 30, every_s: float = 0.02
+) -> Any:
+    """The first true value of `condition`, asked for each `every_s`; fails when none comes in time."""
     async with asyncio.timeout(within_s):
         while not (value := await condition()):
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(every_s)
         return value
