@@ -14,9 +14,9 @@ from tests.support.running import eventually
 
 
 @asynccontextmanager
-async def serving(app: ASGIApp) -> AsyncIterator[int]:
+async def serving(app: ASGIApp, port: int = 0) -> AsyncIterator[int]:
     """The application behind a port of its own, which is answered."""
-    config = uvicorn.Config(app, port=0, lifespan="off", log_config=None, access_log=False)
+    config = uvicorn.Config(app, port=port, lifespan="off", log_config=None, access_log=False)
     server = uvicorn.Server(config)
     task = asyncio.create_task(server.serve())
 
@@ -25,8 +25,7 @@ async def serving(app: ASGIApp) -> AsyncIterator[int]:
 
     try:
         await eventually(started)
-        port: int = server.servers[0].sockets[0].getsockname()[1]
-        yield port
+        yield int(server.servers[0].sockets[0].getsockname()[1])
     finally:
         server.should_exit = True
         await task

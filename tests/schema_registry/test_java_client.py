@@ -4,19 +4,14 @@ Confluent publishes it outside of Maven Central; Apache Flink's connector for su
 under a package name of its own.
 """
 
-import asyncio
-import os
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from local_stack.engines.jars import Jar, bring_jar, locked_jars
-from local_stack.engines.java import find_java
-from local_stack.home import installed_folder
-from local_stack.troubles import Trouble
+from local_stack.engines.jars import Jar, locked_jars
 from service_kit.identity import Role
 from tests.schema_registry.conftest import Web
+from tests.support.java import begin, class_path_of, compiling_java
 
 CARRIER = Jar(
     "org.apache.flink",
@@ -49,34 +44,19 @@ types = [JSON, PROTOBUF, AVRO]
 
 @pytest.fixture(scope="session")
 def java() -> Path:
-    """A Java that can compile; the one that comes as a Python package cannot."""
-    try:
-        found = find_java()
-    except Trouble as trouble:
-        pytest.skip(str(trouble))
-    modules = subprocess.run([found, "--list-modules"], capture_output=True, text=True, check=False).stdout
-    if "jdk.compiler" not in modules:
-        pytest.skip("this Java has no compiler: install a JDK of 17 or newer")
-    return found
+    return compiling_java()
 
 
 @pytest.fixture(scope="session")
 def class_path() -> str:
     """The client, and what it logs through, which Kafka needs as well."""
-    logging = [jar for jar in locked_jars() if jar.artifact == "slf4j-api"]
-    try:
-        found = [bring_jar(jar, installed_folder() / "java-clients") for jar in [CARRIER, *logging]]
-    except Trouble:
-        pytest.skip("Confluent's Java client could not be fetched from Maven Central")
-    return os.pathsep.join(str(path) for path in found)
+    return class_path_of([CARRIER, *(jar for jar in locked_jars() if jar.artifact == "slf4j-api")])
 
 
 async def test_the_java_client(address: str, web: Web, java: Path, class_path: str) -> None:
     """It registers, asks, compares, configures and deletes, and reads each answer and each refusal."""
     proto = 'syntax = "proto3"; message Task { string title = 1; }'
-    words = ["--class-path", class_path, str(PROGRAM), address, web.token(Role.ADMIN), proto]
-    said = await asyncio.to_thread(
-        subprocess.run, [str(java), *words], capture_output=True, text=True, check=False
-    )
-    assert said.returncode == 0, said.stderr[-2000:]
-    assert said.stdout == SAID
+    program = await begin(java, class_path, PROGRAM, address, web.token(Role.ADMIN), proto)
+    said, errors = await program.communicate()
+    assert program.returncode == 0, errors.decode()[-2000:]
+    assert said.decode() == SAID
