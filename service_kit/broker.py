@@ -2,7 +2,8 @@
 
 import asyncio
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
+from typing import TypeVar
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -16,6 +17,14 @@ log = structlog.get_logger()
 ANSWER_S = 10
 OURS_ALONE = (".dead-letters", ".redrive")
 """Ends of the names of topics on which little comes and one process reads."""
+
+T = TypeVar("T")
+
+
+async def _answered(asked: Awaitable[T]) -> T:
+    """Not by `wait_for`: up to Python 3.11 it forgets a cancellation that comes together with the answer."""
+    async with asyncio.timeout(ANSWER_S):
+        return await asked
 
 
 class Cluster:
@@ -32,7 +41,7 @@ class Cluster:
             request_timeout_ms=ANSWER_S * 1000,
         )
         try:
-            await asyncio.wait_for(client.start(), ANSWER_S)
+            await _answered(client.start())
         except BaseException:
             await client.close()
             raise
@@ -46,20 +55,20 @@ class Cluster:
     async def id(self) -> str:
         """Id of the cluster; another one than before means that all that was sent is gone."""
         assert self._client is not None  # noqa: S101  started before it is asked
-        found = await asyncio.wait_for(self._client.describe_cluster(), ANSWER_S)
+        found = await _answered(self._client.describe_cluster())
         return str(found["cluster_id"])
 
     async def layout(self, topics: Iterable[str]) -> str:
         """A digest of which cluster this is and how many partitions each of these topics has."""
         assert self._client is not None  # noqa: S101  started before it is asked
-        described = await asyncio.wait_for(self._client.describe_topics(sorted(topics)), ANSWER_S)
+        described = await _answered(self._client.describe_topics(sorted(topics)))
         parted = sorted((topic["topic"], len(topic["partitions"])) for topic in described)
         return hashlib.sha256(repr((await self.id(), parted)).encode()).hexdigest()[:16]
 
     async def ends(self, topics: Iterable[str]) -> dict[TopicPartition, int]:
         """The offset that the next record of each partition will have."""
         assert self._client is not None  # noqa: S101  started before it is asked
-        described = await asyncio.wait_for(self._client.describe_topics(sorted(topics)), ANSWER_S)
+        described = await _answered(self._client.describe_topics(sorted(topics)))
         places = [
             TopicPartition(topic["topic"], partition["partition"])
             for topic in described
@@ -69,8 +78,8 @@ class Cluster:
             bootstrap_servers=self._settings.kafka_servers, client_id=f"{self._settings.name}-ends"
         )
         try:
-            await asyncio.wait_for(asking.start(), ANSWER_S)
-            return dict(await asyncio.wait_for(asking.end_offsets(places), ANSWER_S))
+            await _answered(asking.start())
+            return dict(await _answered(asking.end_offsets(places)))
         finally:
             await asking.stop()
 
@@ -79,8 +88,8 @@ class Cluster:
         assert self._client is not None  # noqa: S101  started before it is asked
         wanted = set(topics)
         found = {}
-        for group, *_ in await asyncio.wait_for(self._client.list_consumer_groups(), ANSWER_S):
-            offsets = await asyncio.wait_for(self._client.list_consumer_group_offsets(group), ANSWER_S)
+        for group, *_ in await _answered(self._client.list_consumer_groups()):
+            offsets = await _answered(self._client.list_consumer_group_offsets(group))
             mine = {place: kept.offset for place, kept in offsets.items() if place.topic in wanted}
             if mine:
                 found[group] = mine
@@ -92,15 +101,13 @@ class Cluster:
         """What a group of consumers wrote beside its committed offsets: of these partitions, or of all."""
         assert self._client is not None  # noqa: S101  started before it is asked
         asked = None if places is None else list(places)
-        offsets = await asyncio.wait_for(
-            self._client.list_consumer_group_offsets(group, partitions=asked), ANSWER_S
-        )
+        offsets = await _answered(self._client.list_consumer_group_offsets(group, partitions=asked))
         return {place: kept.metadata or "" for place, kept in offsets.items()}
 
     async def declare(self, topics: Iterable[str]) -> None:
         """Make the topics that are missing; the broker makes none by itself, a wrong name shall not pass."""
         assert self._client is not None  # noqa: S101  started before it is asked
-        existing = set(await asyncio.wait_for(self._client.list_topics(), ANSWER_S))
+        existing = set(await _answered(self._client.list_topics()))
         missing = [
             NewTopic(
                 name=topic,
@@ -113,7 +120,7 @@ class Cluster:
         ]
         if not missing:
             return
-        answer = await asyncio.wait_for(self._client.create_topics(missing), ANSWER_S)
+        answer = await _answered(self._client.create_topics(missing))
         for topic, code, *_ in answer.topic_errors:
             error = for_code(code)
             # Another process may have been faster.

@@ -104,7 +104,8 @@ class Readers:
         async with self._asking:
             if time.monotonic() - self._asked_at > HOLD_S:
                 try:
-                    self._known = await asyncio.wait_for(self._asked(groups), ASKING_S)
+                    async with asyncio.timeout(ASKING_S):
+                        self._known = await self._asked(groups)
                 except (KafkaError, TimeoutError, OSError) as error:
                     log.info("readings_unknown", error=type(error).__name__)
                     self._known = None

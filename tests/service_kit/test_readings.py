@@ -20,9 +20,9 @@ def at(second: int) -> datetime:
 def test_partitions_are_put_together() -> None:
     """The latest of all partitions counts; a type that was never handled was only said."""
     notes = Notes()
-    notes.read(*FIRST, NEW, 7_999)
-    notes.read(*SECOND, NEW, 5_000)
-    notes.passed(*SECOND, OLD, 9_000)
+    notes.read(FIRST.topic, FIRST.partition, NEW, 7_999)
+    notes.read(SECOND.topic, SECOND.partition, NEW, 5_000)
+    notes.passed(SECOND.topic, SECOND.partition, OLD, 9_000)
     found = readings_in(map(notes.written, (FIRST, SECOND)))
     assert found.keys() == {OLD, NEW}
     assert found[NEW].said_at == at(7)
@@ -35,7 +35,7 @@ def test_partitions_are_put_together() -> None:
 def test_the_next_consumer_goes_on() -> None:
     """What was noted before stays, unless something newer came meanwhile."""
     notes = Notes()
-    notes.passed(*FIRST, NEW, 5_000)
+    notes.passed(FIRST.topic, FIRST.partition, NEW, 5_000)
     notes.take_over(FIRST, json.dumps({OLD: [3, 4], NEW: [6, 7]}))
     found = readings_in([notes.written(FIRST)])
     assert (found[OLD].read_at, found[OLD].said_at) == (at(3), at(4))
@@ -46,7 +46,7 @@ def test_a_note_stays_short() -> None:
     """More types than the broker has room for: those that came last are kept."""
     notes = Notes()
     for second in range(200):
-        notes.passed(*FIRST, f"tracker.tasks.Something{second}.v1", second * 1_000)
+        notes.passed(FIRST.topic, FIRST.partition, f"tracker.tasks.Something{second}.v1", second * 1_000)
     note = notes.written(FIRST)
     assert len(note) <= NOTE_BYTES_MAX
     kept = readings_in([note])
