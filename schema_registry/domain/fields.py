@@ -74,8 +74,13 @@ _LIMITS: Mapping[str, Callable[[Any], Message]] = {
 }
 
 
+def limit_of(keyword: str, value: Any) -> Message | None:
+    """What a keyword demands of a value, in words that follow "must be"; None for keywords without words."""
+    if keyword == "enum":
+        return _("one of {values}", values=", ".join(str(one) for one in value))
+    return _LIMITS[keyword](value) if keyword in _LIMITS else None
+
+
 def _limits(field: dict[str, Any]) -> list[Message]:
-    found = [words(field[keyword]) for keyword, words in _LIMITS.items() if keyword in field]
-    if "enum" in field:
-        found.append(_("one of {values}", values=", ".join(str(value) for value in field["enum"])))
-    return found
+    found = (limit_of(keyword, field[keyword]) for keyword in (*_LIMITS, "enum") if keyword in field)
+    return [words for words in found if words is not None]

@@ -123,7 +123,7 @@ async def try_payload(
     try:
         tried = Tried(payload, faults_of(found.schema, payload))
     except NotJson as error:
-        tried = Tried(payload, [], not_json=str(error))
+        tried = Tried(payload, [], not_json=error.reason)
     return await _version_page(request, session, contract, found, tried)
 
 

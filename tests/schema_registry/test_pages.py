@@ -14,6 +14,7 @@ from schema_registry.domain.asyncapi import Surroundings, document, services_of
 from schema_registry.domain.consuming_code import consuming_code
 from schema_registry.domain.contracts import Contract, read_contracts
 from schema_registry.domain.differences import COMPATIBLE, Kind
+from schema_registry.domain.trying import faults_of
 from schema_registry.pages.wording import meaning_of
 from tests.schema_registry.conftest import Asked, Web, sent
 from tests.support.schemas import SCHEMAS
@@ -144,6 +145,41 @@ class TestTrying:
         page = await self.tried(web, payload)
         assert "This is not JSON" in page or "breaks the contract" in page
         assert "<script>alert" not in page
+
+    async def test_faults_in_russian(self, web: Web) -> None:
+        """Rules, values and the place where JSON ends are told in the language of the page."""
+        async with web.browser(**{"Accept-Language": "ru"}) as client:
+            answers = [
+                html.unescape((await client.post(f"{self.path}/try", data={"payload": payload})).text)
+                for payload in ('{"taskId": "no id", "title": 7}', '{"title" 7}')
+            ]
+        assert 'должно быть: в формате uuid; здесь "no id"' in answers[0]
+        assert "должно быть: типа string; здесь 7" in answers[0]
+        assert "нет поля userGuid" in answers[0]
+        assert "строка 1, знак 10: не хватает двоеточия" in answers[1]
+
+    @pytest.mark.parametrize(
+        ("schema", "value", "words"),
+        [
+            ({"enum": ["a", "b"]}, 1, "must be one of a, b, and is 1"),
+            ({"maxItems": 1}, [1, 2], "must be a list of at most 1 item, and is [1, 2]"),
+            ({"minItems": 2}, ["x" * 99], f'must be a list of at least 2 items, and is ["{"x" * 57}…'),
+            ({"uniqueItems": True}, [1, 1], "must be a list without repetitions, and is [1, 1]"),
+            ({"anyOf": [{"minimum": 2}, False]}, 1, "must be one of several alternatives, and is 1"),
+            (
+                {"oneOf": [True, True]},
+                {"{a}": 1},
+                'must be exactly one of several alternatives, and is {"{a}": 1}',
+            ),
+            ({"properties": {"a": {}}, "additionalProperties": False}, {"{b}": 1}, "not expected: {b}"),
+            ({"additionalProperties": False}, {"a": 1}, "nothing may stand here"),
+            ({"not": {}}, 1, "{} is not allowed for 1"),
+        ],
+        ids=lambda one: next(iter(one)) if isinstance(one, dict) else "",
+    )
+    def test_words_of_a_fault(self, schema: dict[str, Any], value: object, words: str) -> None:
+        """The rule and the value; rare keywords in the validator's own words."""
+        assert [fault.message for fault in faults_of(schema, json.dumps(value))] == [words]
 
     async def test_the_answer_opened_anew(self, web: Web) -> None:
         """Its address leads back to the form."""
