@@ -2,7 +2,8 @@
 
 Open loop: clicks are due at a fixed rate whatever the exchange does, and each is measured from the moment it
 was due, so that waiting behind a slow click counts (coordinated omission). Visible means that another
-connection reads the journal entry. The limit measured beside it is the same click's own HTTP answer.
+connection reads the journal entry. The limits measured beside it are the same click's own HTTP answer and
+a commit alone, of which a click waits for two, one after the other.
 """
 
 import argparse
@@ -25,6 +26,9 @@ from benchmarks import ates
 GOAL_P99_MS = 100.0
 POLL_S = 0.005
 TOKEN_LIFE_S = 200
+COMMIT_EACH_S = 0.05
+# Written to the log of the server and waited for like any commit, in no table.
+COMMIT_ALONE = "select pg_logical_emit_message(true, 'benchmark', 'nothing')"
 NEW_ENTRIES = """
 select p.version, e.kind, e.task_id from postings p join journal_entries e on e.id = p.entry_id
 where p.account_id = $1 and p.version > $2 order by p.version
@@ -132,6 +136,19 @@ async def watch_ledger(dsn: str, clicks: Clicks, expected: int) -> None:
         await connection.close()
 
 
+async def commit_alone(dsn: str, took_ms: list[float]) -> None:
+    """Until cancelled: how long the engine takes to make the least there is durable, beside all else."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        while True:
+            started = time.monotonic()
+            await connection.execute(COMMIT_ALONE)
+            took_ms.append((time.monotonic() - started) * 1000)
+            await asyncio.sleep(COMMIT_EACH_S)
+    finally:
+        await connection.close()
+
+
 async def measure(rate: float, seconds: float) -> dict[str, Any]:
     status = json.loads(ates("status", "--json"))
     gateway = status["gateway"]
@@ -142,6 +159,8 @@ async def measure(rate: float, seconds: float) -> dict[str, Any]:
         tasks = await make_tasks(client, crowd, gateway, round(rate * seconds))
         await crowd.refresh()
         watching = asyncio.create_task(watch_ledger(status["readers"]["billing"], clicks, len(tasks)))
+        commits_ms: list[float] = []
+        committing = asyncio.create_task(commit_alone(status["databases"]["billing"], commits_ms))
         first = time.monotonic() + 1
         under_way = []
         for number, (task, guid) in enumerate(tasks):
@@ -150,10 +169,11 @@ async def measure(rate: float, seconds: float) -> dict[str, Any]:
             under_way.append(asyncio.create_task(click(client, crowd, gateway, clicks, task, guid, due)))
         await asyncio.gather(*under_way)
         await asyncio.wait_for(watching, 60)
-    return figures(clicks, rate, seconds)
+        committing.cancel()
+    return figures(clicks, commits_ms, rate, seconds)
 
 
-def figures(clicks: Clicks, rate: float, seconds: float) -> dict[str, Any]:
+def figures(clicks: Clicks, commits_ms: list[float], rate: float, seconds: float) -> dict[str, Any]:
     to_ledger = [
         (seen - clicks.due[task]) * 1000 for task, seen in clicks.visible.items() if task in clicks.due
     ]
@@ -168,6 +188,7 @@ def figures(clicks: Clicks, rate: float, seconds: float) -> dict[str, Any]:
         "lost": len(clicks.answered) - len(to_ledger),
         "click_to_answer_ms": percentiles(to_answer),
         "click_to_ledger_ms": ledger,
+        "commit_alone_ms": percentiles(commits_ms),
         "goal_p99_ms": GOAL_P99_MS,
         "p99_by_goal": round(ledger["p99"] / GOAL_P99_MS, 3),
         "cores": os.cpu_count(),
@@ -201,7 +222,7 @@ def main() -> None:
     if options.json:
         print(json.dumps(found))
         return
-    for name in ("click_to_answer_ms", "click_to_ledger_ms"):
+    for name in ("click_to_answer_ms", "click_to_ledger_ms", "commit_alone_ms"):
         print(f"{name:20} " + "  ".join(f"{key} {value}" for key, value in found[name].items()))
     print(f"clicks {found['clicks']}  failed {found['failed'] or 0}  lost {found['lost']}")
     print(f"p99 / goal of {GOAL_P99_MS:.0f} ms: {found['p99_by_goal']}")

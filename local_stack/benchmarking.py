@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Sequence
 
 from local_stack.home import ROOT
 from local_stack.troubles import Trouble
@@ -13,11 +14,11 @@ def names() -> list[str]:
     return sorted(file.stem for file in _FOLDER.glob("*.py") if not file.stem.startswith("_"))
 
 
-def run(name: str | None, *, as_json: bool) -> int:
+def run(name: str | None, further: Sequence[str] = (), *, as_json: bool) -> int:
     known = names()
     if name is not None and name not in known:
         raise Trouble(f"There is no benchmark {name}. There is: {', '.join(known) or 'none yet'}.")
-    options = ["--json"] if as_json else []
+    options = [*further, "--json"] if as_json else further
     worst = 0
     for wanted in [name] if name else known:
         # As a module: run as a file, benchmarks/tracker.py would stand before the tracker itself.

@@ -218,14 +218,15 @@ def test(context: typer.Context) -> None:
     sys.exit(testing.run_tests(context.args, console))
 
 
-@commands.command()
+@commands.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def bench(
+    context: typer.Context,
     name: Annotated[str | None, typer.Argument(help="One benchmark; all when absent.")] = None,
     *,
     as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
 ) -> None:
-    """Run the benchmarks and print their figures."""
-    sys.exit(benchmarking.run(name, as_json=as_json))
+    """Run the benchmarks and print their figures; what follows the name of one is for it (NAME --help)."""
+    sys.exit(benchmarking.run(name, context.args, as_json=as_json))
 
 
 @commands.command(hidden=True)
@@ -238,11 +239,7 @@ def supervise(port: int | None = None, ends_with: int | None = None) -> None:
 
 def main() -> None:
     try:
-        commands(prog_name="./ates", standalone_mode=False)
+        commands(prog_name="./ates")
     except Trouble as trouble:
         print(f"ates: {trouble}", file=sys.stderr)
         sys.exit(1)
-    except typer.Abort:
-        sys.exit(130)
-    except (KeyboardInterrupt, BrokenPipeError):
-        sys.exit(130)

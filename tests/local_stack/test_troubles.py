@@ -17,6 +17,21 @@ from local_stack.restart_delay import LONGEST_S, STABLE_S, RestartDelay
 from local_stack.troubles import Trouble
 
 
+@pytest.mark.parametrize(
+    ("typed", "wrong"),
+    [("upp", "upp"), ("up --prot 80", "--prot"), ("night --days soon", "soon")],
+    ids=["command", "option", "value"],
+)
+def test_what_is_typed_wrong(typed: str, wrong: str) -> None:
+    """It is named, with the way to the help; nothing of our own program is shown."""
+    command = [sys.executable, "-m", "local_stack", *typed.split()]
+    told = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert told.returncode == 2
+    assert wrong in told.stderr
+    assert "--help" in told.stderr
+    assert "Traceback" not in told.stderr
+
+
 def test_taken_port() -> None:
     """The port is named, and another one."""
     with closing(socket.create_server(("127.0.0.1", 0))) as other:
