@@ -139,7 +139,8 @@ def configure_tracing(service: str, endpoint: str | None) -> None:
 @contextmanager
 def request_span(method: str, headers: Mapping[str, str]) -> Iterator[None]:
     """The span of one request, as a child of the caller's when it sent a traceparent."""
-    parent = propagate.extract({"traceparent": headers.get("traceparent", "")})
+    traceparent = headers.get("traceparent")
+    parent = None if traceparent is None else propagate.extract({"traceparent": traceparent})
     with tracer.start_as_current_span(method, context=parent, kind=trace.SpanKind.SERVER):
         yield
 

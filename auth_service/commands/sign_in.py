@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
-from sqlalchemy import case, delete, func, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import ARRAY, Integer, Interval, LargeBinary, bindparam, case, delete, select, text, update
 
 from auth_service.commands.audit import record
 from auth_service.commands.factors import check_second_factor
@@ -39,6 +38,36 @@ SECOND_GUESSES = 5
 USER_CODE_GUESSES = 20
 LETTERS_AT_ONCE = 3
 """Letters about one account within an hour before the next one has to wait."""
+
+
+# One statement: two that guess at the same time wait for each other inside of it, and the second one sees
+# what the first one wrote. The clock is read there too: a time taken before the wait could lie before that.
+COUNT = text(
+    """
+    insert into guess_counters as counter (key, failures, last_at, waits_until)
+    values (:key, 1, clock_timestamp(), clock_timestamp() + :first_wait)
+    on conflict (key) do update set (failures, last_at, waits_until) = (
+        select present.failures, moment, moment + (:waits)[
+            least(greatest(present.failures - :free, -1) + 2, :longest)
+        ]
+        from (
+            select moment, case when counter.last_at < moment - :forgotten then 1
+                else counter.failures + 1 end as failures
+            from (select clock_timestamp() as moment) as now
+        ) as present
+    )
+    where counter.waits_until <= clock_timestamp()
+    returning failures
+    """
+).bindparams(
+    bindparam("key", type_=LargeBinary),
+    bindparam("first_wait", type_=Interval),
+    bindparam("free", type_=Integer),
+    bindparam("waits", type_=ARRAY(Interval)),
+    bindparam("longest", type_=Integer),
+    bindparam("forgotten", type_=Interval),
+)
+"""Nothing comes back where the key has to wait."""
 
 
 @dataclass(frozen=True)
@@ -218,23 +247,16 @@ def _fingerprint(account: Account) -> str:
 
 
 async def _count(session: Session, key: bytes, rule: WaitRule) -> bool:
-    fresh = insert(GuessCounter).values(key=key, failures=0, last_at=func.now(), waits_until=func.now())
-    await session.execute(fresh.on_conflict_do_nothing())
-    counter = (
-        await session.scalars(
-            select(GuessCounter)
-            .where(GuessCounter.key == key)
-            .with_for_update()
-            .execution_options(populate_existing=True)
-        )
-    ).one()
-    # Read under the lock: a time taken while waiting for it could lie before what the holder wrote.
-    now = datetime.now(UTC)
-    if counter.waits_until > now:
-        return False
-    forgotten = counter.last_at < now - FORGOTTEN_AFTER
-    counter.failures = 1 if forgotten else counter.failures + 1
-    counter.last_at = now
-    counter.waits_until = now + rule.wait_after(counter.failures)
-    await session.flush()
-    return True
+    waits = rule.waits
+    counted = await session.scalar(
+        COUNT,
+        {
+            "key": key,
+            "first_wait": rule.wait_after(1),
+            "free": rule.free,
+            "waits": waits,
+            "longest": len(waits),
+            "forgotten": FORGOTTEN_AFTER,
+        },
+    )
+    return counted is not None

@@ -7,6 +7,7 @@ from uuid import UUID
 
 FIRST_WAIT_S = 15
 LONGEST_WAIT_S = 15 * 60
+DOUBLINGS_MAX = 10
 FORGOTTEN_AFTER = timedelta(hours=1)
 """Failures older than this no longer count."""
 
@@ -20,8 +21,13 @@ class WaitRule:
     def wait_after(self, failures: int) -> timedelta:
         if failures < self.free:
             return timedelta()
-        doublings = min(failures - self.free, 10)
+        doublings = min(failures - self.free, DOUBLINGS_MAX)
         return timedelta(seconds=min(FIRST_WAIT_S * 2**doublings, LONGEST_WAIT_S))
+
+    @property
+    def waits(self) -> list[timedelta]:
+        """Those of one failure less than `free`, of `free`, and of each after it that waits longer."""
+        return [self.wait_after(self.free + more) for more in range(-1, DOUBLINGS_MAX + 1)]
 
 
 def account_key(login: str) -> bytes:

@@ -6,8 +6,8 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from joserfc.jwk import import_key
-from sqlalchemy import or_, select
+from joserfc.jwk import Key, import_key
+from sqlalchemy import Select, or_, select
 
 from auth_service.domain.keys import KEPT_AFTER_USE, Algorithm, KeyRing, StoredKey, unseal
 from auth_service.models import SigningKey
@@ -24,13 +24,14 @@ class Keys:
         self._secret_key = secret_key
         self._ring: KeyRing | None = None
         self._read_at = 0.0
+        self._opened: dict[str, Key] = {}
         self._reading = asyncio.Lock()
 
     async def ring(self, session: ReadSession) -> KeyRing:
         if self._ring is None or self._is_old():
             async with self._reading:
                 if self._ring is None or self._is_old():
-                    self._ring = await read_key_ring(session, self._secret_key)
+                    self._ring = await self._read(session)
                     self._read_at = time.monotonic()
         return self._ring
 
@@ -41,6 +42,12 @@ class Keys:
     def forget(self) -> None:
         """Read again at the next use, after a change made by this very process."""
         self._ring = None
+
+    async def _read(self, session: ReadSession) -> KeyRing:
+        """Take up what changed. A key itself never does, and to read one of RSA takes 40 ms."""
+        rows = (await session.scalars(_in_use())).all()
+        self._opened = {row.kid: self._opened.get(row.kid) or _opened(row, self._secret_key) for row in rows}
+        return KeyRing(_stored(row, self._opened[row.kid]) for row in rows)
 
     def _is_old(self) -> bool:
         return time.monotonic() - self._read_at > RING_LIFE_S
@@ -59,18 +66,25 @@ async def published_keys(session: ReadSession) -> Sequence[SigningKey]:
 
 
 async def read_key_ring(session: ReadSession, secret_key: str) -> KeyRing:
+    rows = await session.scalars(_in_use())
+    return KeyRing(_stored(row, _opened(row, secret_key)) for row in rows)
+
+
+def _in_use() -> Select[SigningKey]:
     horizon = datetime.now(UTC) - KEPT_AFTER_USE
-    rows = await session.scalars(
+    return (
         select(SigningKey)
         .where(or_(SigningKey.signs_until.is_(None), SigningKey.signs_until > horizon))
         .order_by(SigningKey.created_at)
     )
-    return KeyRing(_stored(row, secret_key) for row in rows)
 
 
-def _stored(row: SigningKey, secret_key: str) -> StoredKey:
-    algorithm: Algorithm = "ES256" if row.algorithm == "ES256" else "RS256"
-    jwk = unseal(secret_key, row.kid, row.sealed_jwk)
+def _opened(row: SigningKey, secret_key: str) -> Key:
+    jwk = json.loads(unseal(secret_key, row.kid, row.sealed_jwk))
     # The key type is named, so that the library reads PEM or JSON of exactly this kind and guesses nothing.
-    key = import_key(json.loads(jwk), "EC") if algorithm == "ES256" else import_key(json.loads(jwk), "RSA")
+    return import_key(jwk, "EC") if row.algorithm == "ES256" else import_key(jwk, "RSA")
+
+
+def _stored(row: SigningKey, key: Key) -> StoredKey:
+    algorithm: Algorithm = "ES256" if row.algorithm == "ES256" else "RS256"
     return StoredKey(key=key, algorithm=algorithm, signs_from=row.signs_from)
