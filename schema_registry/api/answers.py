@@ -289,6 +289,16 @@ def listing(
     return Listing(flag(deleted), flag(deleted_only), offset, limit if limit >= 0 else None)
 
 
+def form(wanted: Annotated[str, Query(alias="format", max_length=50)] = "") -> str:
+    """The form asked for. Raises `RegistryError` for LOGICAL, which would be another text altogether."""
+    if wanted.lower() == "logical":
+        raise RegistryError(
+            Code.INVALID_SCHEMA,
+            "Schemas have no form as logical types here: those describe tables of Flink and Iceberg",
+        )
+    return wanted
+
+
 FindTags = Annotated[list[str] | None, Query(alias="findTags", max_length=100)]
 """Tags inside of the schema to be told of; `*` for any."""
 
@@ -304,5 +314,5 @@ VersionName = Annotated[
 Place = Annotated[str, Depends(place)]
 Sent = Annotated[Candidate, Depends(candidate)]
 Part = Annotated[Listing, Depends(listing)]
-Format = Annotated[str, Query(alias="format", max_length=50)]
+Format = Annotated[str, Depends(form)]
 """How the text of a schema is wanted; types answer as usual where they do not have that form."""

@@ -1,4 +1,4 @@
-"""What clients ask once to learn whom they talk to, and what this registry does not have."""
+"""What clients ask once to learn whom they talk to, and the contexts."""
 
 from typing import Annotated
 
@@ -8,7 +8,6 @@ from schema_registry import commands, queries
 from schema_registry.api.answers import Part, answer, kept
 from schema_registry.api.rights import Writer
 from schema_registry.domain.contexts import context_name
-from schema_registry.domain.errors import Code, RegistryError
 from service_kit.web import Reading, ServiceRouter, Writing
 
 router = ServiceRouter(tags=["about"])
@@ -51,17 +50,3 @@ async def version(request: Request) -> Response:
 @router.get("/v1/metadata/deployment")
 async def deployment(request: Request) -> Response:
     return answer(request, {"attributes": []})
-
-
-async def associations(path: str) -> Response:
-    """There are none: clients then name the subject after the topic, as they always did."""
-    raise RegistryError(Code.ASSOCIATION_NOT_FOUND, f"No association found for {path.strip('/:')}")
-
-
-for _method in ("GET", "POST", "PUT", "DELETE"):
-    router.add_api_route(
-        "/associations{path:path}",
-        associations,
-        methods=[_method],
-        operation_id=f"associations_{_method.lower()}",
-    )

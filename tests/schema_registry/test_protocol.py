@@ -71,6 +71,30 @@ class TestReading:
         assert len(await anybody.get("/schemas", params={"latestOnly": "true"})) == len(CONTRACTS)
         assert len(await anybody.get("/schemas", params={"offset": 2, "limit": 3})) == 3
 
+    async def test_there_are_no_associations(self, asked: Asked, anybody: Asked) -> None:
+        """Serialisers ask for them first, and go on without; whoever wants to make one is told why not."""
+        path = "/associations/resources/-/tracker%2Ftasks?resourceType=topic&associationType=value"
+        assert await anybody.get(path) == []
+        assert await anybody.get(f"/associations/subjects/{CREATED}?lifecycle=STRONG&limit=5") == []
+        assert await anybody.get("/associations/resources/lkc-1") == []
+        assert await asked.refused("DELETE", "/associations/resources/lkc-1") == (404, 40410)
+        for method, place in (
+            ("POST", "/associations"),
+            ("PUT", "/associations/resources/lkc-1"),
+            ("POST", "/associations:batchGet"),
+            ("POST", "/associations:batchMutate"),
+        ):
+            assert await asked.refused(method, place, {}) == (422, 42205)
+            assert await anybody.refused(method, place, {}) == (401, 401)
+
+    async def test_forms_that_nobody_knows(self, asked: Asked) -> None:
+        """They change nothing, but for one that would be another text: nothing is registered by it."""
+        path = f"/subjects/{CREATED}/versions/1"
+        assert await asked.get(f"{path}?format=later") == await asked.get(path)
+        body = {"schema": "CREATE TABLE t", "schemaType": "JSON"}
+        assert await asked.refused("POST", "/subjects/logical/versions?format=LOGICAL", body) == (422, 42201)
+        assert "logical" not in await asked.get("/subjects?deleted=true")
+
     @pytest.mark.parametrize(
         ("accept", "answered"),
         [
@@ -109,7 +133,9 @@ class TestRefusals:
             ("GET", "/schemas/guids/no-guid", 404, 40403),
             ("GET", "/config/none", 404, 40408),
             ("GET", "/mode/none", 404, 40409),
-            ("GET", "/associations/resources/-/topic?resourceType=topic", 404, 40410),
+            ("GET", "/associations/resources/-/topic?lifecycle=FOREVER", 422, 422),
+            ("DELETE", "/associations/resources/topic", 401, 401),
+            ("GET", f"/subjects/{CREATED}/versions/1?format=logical", 422, 42201),
             ("GET", "/subjects?offset=-1", 422, 422),
             ("GET", "/subjects/:.other:x/versions", 404, 40401),
             ("GET", "/subjects/:.other:/versions", 422, 42208),
