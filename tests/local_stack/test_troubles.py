@@ -19,7 +19,7 @@ from local_stack.troubles import Trouble
 
 @pytest.mark.parametrize(
     ("typed", "wrong"),
-    [("upp", "upp"), ("up --prot 80", "--prot"), ("night --days soon", "soon")],
+    [("upp", "upp"), ("up --prot 80", "--prot"), ("night --days soon", "--days")],
     ids=["command", "option", "value"],
 )
 def test_what_is_typed_wrong(typed: str, wrong: str) -> None:
