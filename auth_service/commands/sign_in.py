@@ -90,7 +90,10 @@ class SecondFactorNeeded:
 
 
 async def admit_guess(session: Session, settings: AuthSettings, login: str, address: str) -> bool:
-    """Count one guess against the account's name and the address; False when either has to wait."""
+    """Count one guess against the account's name and the address; False when either has to wait.
+
+    Last in its transaction, like `_take_back`.
+    """
     by_account = await _count(session, account_key(login), WaitRule(settings.attempts_per_account))
     by_address = await _count(session, address_key(address), WaitRule(settings.attempts_per_address))
     return by_account and by_address
@@ -125,13 +128,16 @@ async def begin_or_half(
     session: Session, settings: AuthSettings, account: Account, seat: Seat, first: str
 ) -> str | SecondFactorNeeded:
     """Begin the session, unless a second factor has to be shown before."""
-    await _take_back(session, address_key(seat.address))
     second = select(TotpFactor.account_id).where(
         TotpFactor.account_id == account.id, TotpFactor.confirmed_at.is_not(None)
     )
+    done: str | SecondFactorNeeded
     if await session.scalar(second) is not None:
-        return SecondFactorNeeded(account.id, _fingerprint(account), first)
-    return await begin_signed_in(session, settings, account, seat, (first,))
+        done = SecondFactorNeeded(account.id, _fingerprint(account), first)
+    else:
+        done = await begin_signed_in(session, settings, account, seat, (first,))
+    await _take_back(session, address_key(seat.address))
+    return done
 
 
 async def admit_second_guess(
@@ -158,8 +164,9 @@ async def complete_sign_in(
     if not await check_second_factor(session, secret_key, half.account_id, code):
         return None
     await session.execute(delete(GuessCounter).where(GuessCounter.key == second_factor_key(half.account_id)))
+    secret = await begin_signed_in(session, settings, account, seat, (half.first, "otp"))
     await _take_back(session, address_key(seat.address))
-    return await begin_signed_in(session, settings, account, seat, (half.first, "otp"))
+    return secret
 
 
 async def admit_address(session: Session, settings: AuthSettings, address: str) -> bool:
@@ -234,7 +241,10 @@ async def begin_signed_in(
 
 
 async def _take_back(session: Session, key: bytes) -> None:
-    """An address may belong to many: only the one good guess is taken back."""
+    """An address may belong to many: only the one good guess is taken back.
+
+    Last in its transaction: until the commit everybody else behind this address waits for the row.
+    """
     await session.execute(
         update(GuessCounter)
         .where(GuessCounter.key == key)

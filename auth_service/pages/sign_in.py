@@ -75,8 +75,8 @@ async def take_sign_in(
     target = safe_next(settings, next_path)
     name = _counted_name(login)
     async with database.transaction() as session:
-        admitted = await admit_guess(session, settings, name, seat.address)
         account = await account_by_login(session, name)
+        admitted = await admit_guess(session, settings, name, seat.address)
     usable = account if admitted and account is not None and not account.blocked else None
     stored = usable.password_hash if usable is not None else None
     # Every refusal costs one hash, so that the time tells nothing either.
