@@ -6,6 +6,7 @@ from fastapi import Form, Query, Request, Response
 
 from auth_service.commands.devices import UnknownUserCode, asking_device, decide_device
 from auth_service.commands.sign_in import admit_user_code
+from auth_service.domain.clients import SCOPES
 from auth_service.pages.sign_on import SignedIn
 from service_kit.pages import redirect, render, toast
 from service_kit.text import message as _
@@ -44,7 +45,11 @@ async def show_device(request: Request, person: SignedIn, user_code: UserCode = 
     return render(
         request,
         "auth/device_confirm.html",
-        {"user_code": user_code, "client": client.name, "scopes": grant.scope.split()},
+        {
+            "user_code": user_code,
+            "client": client.name,
+            "scopes": [SCOPES.get(scope, scope) for scope in grant.scope.split()],
+        },
     )
 
 

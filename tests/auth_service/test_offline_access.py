@@ -32,6 +32,7 @@ async def let_in(auth: Auth, who: Login, scope: str = SCOPE, name: str = "backup
     browser = await auth.signed_in(who)
     page = await browser.ask(client_id=name, redirect_uri=BACK, scope=scope)
     assert page.status_code == 200, page.text
+    assert ("Acts for you when you are signed out" in page.text) == (scope == SCOPE and name == "backup")
     form = {"request": str(page.url.query, "ascii"), "allowed": "true"}
     answer = await browser.http.post("/consent", data=form)
     code = httpx2.URL(answer.headers["Location"]).params["code"]

@@ -118,6 +118,7 @@ class TestDevices:
         typed = device["user_code"].lower().replace("-", " ")
         shown = await browser.http.post("/device", data={"user_code": typed})
         assert "A television" in shown.text
+        assert "Name, login, language, role" in shown.text
         assert (await decided(browser, typed)).status_code == 303
         tokens = (await polled(auth, device["device_code"])).json()
         claims = await auth.claims(tokens["access_token"])
