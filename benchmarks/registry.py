@@ -114,12 +114,12 @@ def processor_s(processes: list[psutil.Process]) -> float:
 
 
 async def load(addresses: list[str], request: bytes, clients: int, seconds: float) -> dict[str, float]:
-    """Requests per second, times of answers, and the servers' processor time for each.
+    """Requests per second, times of answers, and the processor time for each: the servers', the load's own.
 
     The clients are spread over the addresses.
     """
-    servers = processes_at(addresses)
-    spent = processor_s(servers)
+    servers, own = processes_at(addresses), [psutil.Process()]
+    spent, spent_here = processor_s(servers), processor_s(own)
     begun = time.perf_counter()
     ends = begun + WARM_UP_S + seconds
     loop = asyncio.get_running_loop()
@@ -140,10 +140,21 @@ async def load(addresses: list[str], request: bytes, clients: int, seconds: floa
     return {
         "per_s": round(len(times) / took),
         "processor_us": round((processor_s(servers) - spent) / len(times) * 1_000_000),
+        "load_us": round((processor_s(own) - spent_here) / len(times) * 1_000_000),
         "p50_ms": round(cuts[49], 2),
         "p99_ms": round(cuts[98], 2),
         "failed": sum(client.failed for client in crowd),
     }
+
+
+def most_by_second(one: dict[str, float], cores: int) -> float:
+    """How many times the answers of one process two could give on these cores, the load being what it is.
+
+    No process, the load's neither, has more than one core, and all of them have no more than there are.
+    """
+    served, asked = one["processor_us"], one["load_us"]
+    together = (served + asked) / cores
+    return max(served, asked, together) / max(served / 2, asked, together)
 
 
 def http(method: str, path: str, body: bytes = b"") -> bytes:
@@ -338,6 +349,7 @@ async def measure(clients: int, seconds: float) -> dict[str, Any]:
     finally:
         await emptied(connection)
     found["two_by_one"] = round(found["two_processes"]["per_s"] / found["get_by_id"]["per_s"], 2)
+    found["two_by_one_at_most"] = round(most_by_second(found["get_by_id"], os.cpu_count() or 1), 2)
     found["validation"] = await asyncio.to_thread(validation)
     found["goals"] = GOALS
     return found
@@ -358,9 +370,12 @@ def main() -> None:
         goal = f"  goal {GOALS[name]:.0f}/s: {one['by_goal']}" if name in GOALS else ""
         print(
             f"{name:18} {one['per_s']:6}/s  p50 {one['p50_ms']} ms  p99 {one['p99_ms']} ms"
-            f"  processor {one['processor_us']} us  failed {one['failed']}{goal}"
+            f"  processor {one['processor_us']} us (load {one['load_us']} us)  failed {one['failed']}{goal}"
         )
-    print(f"get_by_id by the bare server {found['get_by_id_of_limit']}; two by one {found['two_by_one']}")
+    print(f"get_by_id by the bare server {found['get_by_id_of_limit']}")
+    print(
+        f"two processes by one {found['two_by_one']}; at most {found['two_by_one_at_most']} beside this load"
+    )
     print(
         f"start with {SCHEMAS} schemas {found['start_10000_s']} s (goal {GOALS['start_10000_s']} s)"
         f", of processor {found['start_10000_processor_s']} s"
