@@ -184,8 +184,9 @@ class Payout(Base):
     )
 
     id: Mapped[Id]
-    account_id: Mapped[UUID] = mapped_column(Uuid, ForeignKey("ledger_accounts.id"))
-    business_date: Mapped[date] = mapped_column(Date, ForeignKey("days.business_date"))
+    account_id: Mapped[UUID]
+    """That the journal says the same is checked for each statement, as it is cheaper than for each row."""
+    business_date: Mapped[date]
     amount_cents: Mapped[Cents]
     paid_at: Mapped[Moment]
 
@@ -197,11 +198,13 @@ class Letter(Base):
         Index("ix_letters_queued", "payout_id", postgresql_where="state = 'queued'"),
     )
 
-    payout_id: Mapped[UUID] = mapped_column(Uuid, ForeignKey("payouts.id"), primary_key=True)
+    payout_id: Mapped[Id]
+    """Of a payout: checked for each statement."""
     state: Mapped[str] = mapped_column(Text, server_default="queued")
     locale: Mapped[str | None] = mapped_column(Text)
     """The language chosen when the letter was queued: a rewritten letter has the same bytes."""
-    message_id: Mapped[str] = mapped_column(Text, unique=True)
+    message_id: Mapped[str] = mapped_column(Text)
+    """Made of the payout's id."""
     path: Mapped[str | None] = mapped_column(Text)
     """Inside the folder of letters, where there is one."""
     written_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))

@@ -181,7 +181,9 @@ async def _days(session: ReadSession, ledger: _Ledger) -> AsyncIterator[str]:
     for before, after in pairwise(closed):
         if after - before != timedelta(days=1):
             yield f"no day was closed between {before} and {after}"
-    with_letters = select(payouts, letters.c.payout_id.label("letter")).outerjoin(letters)
+    with_letters = select(payouts, letters.c.payout_id.label("letter")).outerjoin(
+        letters, letters.c.payout_id == payouts.c.id
+    )
     written = {row.id: row async for row in _rows(session, with_letters)}
     debts: dict[UUID, int] = {}
     due_ids: set[UUID] = set()

@@ -102,6 +102,42 @@ class TestJournal:
                     owners = [known[0], new_id()]
                     await as_service.execute(self.POSTINGS, entry, day, owners, [900, 900], [-100, 100])
 
+    async def test_payouts_are_what_the_journal_says(self, as_service: asyncpg.Connection) -> None:
+        """A payout without an entry, of another amount or account than its entry, is refused."""
+        account, other = [
+            row["id"] for row in await as_service.fetch("select id from ledger_accounts limit 2")
+        ]
+        entry, day = new_id(), NOON.date().replace(day=9)
+        add = (
+            "insert into payouts (id, account_id, amount_cents, business_date, paid_at)"
+            " values ($1, $2, $3, $4, $5)"
+        )
+        async with as_service.transaction():
+            await as_service.execute(
+                self.ENTRY.replace("'fee', $2, 1", "'payout', null, $2"), *(entry, None, day, NOON)
+            )
+            await as_service.execute(self.POSTINGS, entry, day, [account, other], [900, 900], [-100, 100])
+            for payout in ((new_id(), account, 100), (entry, account, 99), (entry, other, 100)):
+                with pytest.raises(asyncpg.IntegrityConstraintViolationError, match="the journal says"):
+                    async with as_service.transaction():
+                        await as_service.execute(add, *payout, day, NOON)
+            with pytest.raises(asyncpg.ForeignKeyViolationError, match="not on record"):
+                async with as_service.transaction():
+                    await as_service.execute(add, entry, account, 100, day, NOON)
+            await as_service.execute(
+                "insert into days (business_date, zone, opened_at) values ($1, 'Europe/Moscow', $2)",
+                day,
+                NOON,
+            )
+            await as_service.execute(add, entry, account, 100, day, NOON)
+
+    async def test_letters_are_of_payouts(self, as_service: asyncpg.Connection) -> None:
+        add = "insert into letters (payout_id, message_id) values ($1, '<x@exchange.invalid>')"
+        with pytest.raises(asyncpg.ForeignKeyViolationError, match="does not exist"):
+            await as_service.execute(add, new_id())
+        with pytest.raises(asyncpg.InsufficientPrivilegeError, match="stays the letter"):
+            await as_service.execute("update letters set payout_id = $1", new_id())
+
     @pytest.mark.parametrize(
         "change",
         [
