@@ -45,7 +45,7 @@ async def delete_subject(session: Session, subject: str, *, permanent: bool) -> 
 async def delete_version(session: Session, subject: str, number: int | None, *, permanent: bool) -> int:
     """Delete one version, softly, and permanently only after that."""
     await lock_everything(session)
-    one = await _version_to_delete(session, subject, number, permanent=permanent)
+    one = await _version_to_delete(session, subject, number)
     await refuse_read_only(session, subject)
     if one.deleted and not permanent:
         raise RegistryError(
@@ -73,12 +73,10 @@ async def delete_context(session: Session, context: str) -> None:
     await session.execute(delete(Setting).where(Setting.subject.startswith(name, autoescape=True)))
 
 
-async def _version_to_delete(
-    session: Session, subject: str, number: int | None, *, permanent: bool
-) -> Registered:
+async def _version_to_delete(session: Session, subject: str, number: int | None) -> Registered:
     found = await versions_of(session, subject, deleted=True)
     live = [one for one in found if not one.deleted]
-    if not found or (not live and not permanent):
+    if not found:
         raise errors.subject_not_found(subject)
     if number is None:
         return live[-1] if live else found[-1]

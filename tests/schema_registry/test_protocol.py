@@ -372,6 +372,15 @@ class TestDeleting:
         assert (await asked.post("/subjects/d/versions", sent(STRING | {"title": "third"})))["version"] == 3
         assert await asked.delete("/subjects/d/versions/2", params={"permanent": "true"}) == 2
 
+    async def test_the_last_version(self, asked: Asked) -> None:
+        """Deleted twice it is told to be deleted, though the subject is no longer listed."""
+        await asked.post("/subjects/d/versions", sent(STRING))
+        assert await asked.delete("/subjects/d/versions/1") == 1
+        assert "d" not in await asked.get("/subjects")
+        assert await asked.refused("DELETE", "/subjects/d/versions/1") == (404, 40406)
+        assert await asked.delete("/subjects/d/versions/1", params={"permanent": "true"}) == 1
+        assert await asked.refused("DELETE", "/subjects/d/versions/1") == (404, 40401)
+
 
 class TestSettings:
     async def test_levels(self, asked: Asked) -> None:
