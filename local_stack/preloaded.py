@@ -10,11 +10,11 @@ from importlib import import_module
 SHARED = (
     "service_kit.command_line",
     "service_kit.pages",
+    "service_kit.serving.connections",
     "service_kit.streaming",
     "service_kit.web",
     "sqlalchemy.dialects.postgresql.asyncpg",
     "uvicorn.loops.uvloop",
-    "uvicorn.protocols.http.httptools_impl",
 )
 
 for name in SHARED:

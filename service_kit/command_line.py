@@ -38,6 +38,8 @@ def service_commands(
         """Answer HTTP requests."""
         import uvicorn  # noqa: PLC0415  as above
 
+        from service_kit.serving.connections import HttpConnection  # noqa: PLC0415
+
         found = settings()
         telemetry.configure_logging(found.name, "web", found.log_level)
         telemetry.configure_tracing(f"{found.name}-web", found.otlp_endpoint)
@@ -45,6 +47,8 @@ def service_commands(
             resolve_name(f"{package}.app:web")(found),
             host=host,
             port=port,
+            http=HttpConnection,
+            ws="none",
             log_config=None,
             access_log=False,
             server_header=False,

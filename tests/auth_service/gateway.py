@@ -1,4 +1,4 @@
-"""Real ports for the application of a test, and Caddy in front of it, as in production."""
+"""Caddy in front of the application of a test, as in production."""
 
 import asyncio
 import sys
@@ -6,29 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import uvicorn
-from starlette.types import ASGIApp
-
 from local_stack.ports import answers
 from tests.support.running import eventually
-
-
-@asynccontextmanager
-async def serving(app: ASGIApp, port: int = 0) -> AsyncIterator[int]:
-    """The application behind a port of its own, which is answered."""
-    config = uvicorn.Config(app, port=port, lifespan="off", log_config=None, access_log=False)
-    server = uvicorn.Server(config)
-    task = asyncio.create_task(server.serve())
-
-    async def started() -> bool:
-        return server.started
-
-    try:
-        await eventually(started)
-        yield int(server.servers[0].sockets[0].getsockname()[1])
-    finally:
-        server.should_exit = True
-        await task
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ import pytest
 
 from tests.auth_service.conftest import MakeAuth
 from tests.auth_service.exchange import Auth
-from tests.auth_service.gateway import serving
+from tests.support.web import serving
 
 ADMINISTRATORS = "^/api/v1/"
 FORMATS = Path(__file__).with_name("described_formats.py")

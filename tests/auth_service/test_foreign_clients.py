@@ -19,10 +19,11 @@ from local_stack.ports import PortChooser
 from service_kit.clock import FixedClock
 from tests.auth_service.conftest import SETTINGS
 from tests.auth_service.exchange import ADMIN, CLIENTS, ROBOT_KEY, running
-from tests.auth_service.gateway import caddy, serving
+from tests.auth_service.gateway import caddy
 from tests.support.databases import Databases
 from tests.support.running import eventually
 from tests.support.services import Service
+from tests.support.web import serving
 
 SCRIPT = Path(__file__).parent / "node" / "sign_in.mjs"
 ENDS_WITHIN_S = 60

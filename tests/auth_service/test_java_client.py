@@ -14,10 +14,10 @@ from local_stack.ports import PortChooser
 from service_kit.clock import FixedClock
 from tests.auth_service.conftest import SETTINGS
 from tests.auth_service.exchange import ADMIN, ROBOT_KEY, running
-from tests.auth_service.gateway import serving
 from tests.support.databases import Databases
 from tests.support.java import begin, class_path_of, compiling_java
 from tests.support.services import Service
+from tests.support.web import serving
 
 PROGRAM = Path(__file__).parent / "java" / "SignIn.java"
 ENDS_WITHIN_S = 120

@@ -15,7 +15,8 @@ from starlette.routing import Route
 from local_stack.ports import PortChooser
 from tests.auth_service.conftest import MakeAuth
 from tests.auth_service.exchange import ADMIN, COOKIE, Auth
-from tests.auth_service.gateway import caddy, serving
+from tests.auth_service.gateway import caddy
+from tests.support.web import serving
 
 SECURITY = Path(__file__).parents[2] / "docs" / "security.md"
 

@@ -1,4 +1,3 @@
-import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
@@ -10,7 +9,6 @@ from uuid import UUID
 import asyncpg
 import httpx2
 import pytest
-import uvicorn
 from fastapi import FastAPI
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet
@@ -25,6 +23,7 @@ from service_kit.settings import ServiceSettings
 from tests.support.databases import Databases
 from tests.support.engines import DatabaseAddresses
 from tests.support.services import Service, settings_on
+from tests.support.web import serving
 
 V1 = "application/vnd.schemaregistry.v1+json"
 
@@ -216,13 +215,5 @@ async def anybody(web: Web) -> AsyncIterator[Asked]:
 @pytest.fixture
 async def address(web: Web) -> AsyncIterator[str]:
     """The same process behind a real port, for clients that bring their own HTTP."""
-    server = uvicorn.Server(
-        uvicorn.Config(web.app, port=0, lifespan="off", log_config=None, timeout_graceful_shutdown=1)
-    )
-    serving = asyncio.create_task(server.serve())
-    async with asyncio.timeout(10):
-        while not server.started:
-            await asyncio.sleep(0.01)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    await serving
+    async with serving(web.app) as port:
+        yield f"http://127.0.0.1:{port}"

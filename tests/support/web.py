@@ -1,5 +1,6 @@
 """A service's web process inside a test: asked over ASGI, with tokens of an issuer made for the test."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -8,13 +9,17 @@ from importlib import import_module
 from typing import Any
 
 import httpx2
+import uvicorn
 from fastapi import FastAPI, Request
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet
+from starlette.types import ASGIApp
 
 from service_kit.context import Context
 from service_kit.identity import CurrentUser
 from service_kit.identity.tokens import PublishedKeys, Verifier
+from service_kit.serving.connections import HttpConnection
+from tests.support.running import eventually
 from tests.support.services import Service
 
 KEY_ID = "test-key"
@@ -100,3 +105,31 @@ async def web_process(service: Service) -> AsyncIterator[Web]:
             client_id=service.settings.name,
         )
         yield web
+
+
+@asynccontextmanager
+async def serving(app: ASGIApp, port: int = 0) -> AsyncIterator[int]:
+    """The application behind a real port, for clients that bring their own HTTP; answers the port."""
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            port=port,
+            http=HttpConnection,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=1,
+        )
+    )
+    task = asyncio.create_task(server.serve())
+
+    async def started() -> bool:
+        return server.started
+
+    try:
+        await eventually(started)
+        yield int(server.servers[0].sockets[0].getsockname()[1])
+    finally:
+        server.should_exit = True
+        await task

@@ -63,7 +63,7 @@ public class SignIn {
         back = new URI(words[1]);
         provider = OIDCProviderMetadata.resolve(issuer);
         say("issuer", provider.getIssuer().equals(issuer));
-        browser = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).cookieHandler(new CookieManager()).build();
+        browser = HttpClient.newBuilder().cookieHandler(new CookieManager()).build();
         say("signed in", enter(words[2], words[3]));
 
         ECKey key = ECKey.parse(words[5]);
