@@ -176,8 +176,10 @@ class TestNewTask:
         assert "<strong>POP-1</strong>" in hint.text
         assert "<strong>Go on &lt;now&gt;</strong>" in hint.text
         assert ">Paint</a>" in hint.text
+        # It may stand where nobody looks: only who presses the button and is asked has been asked.
+        assert "anyway" not in hint.text
         plain = await browsers.of_worker.get("/tasks/hint", params={"title": "Go on"}, headers=HTMX)
-        assert plain.text.strip() == '<div id="hint" role="status"></div>'
+        assert plain.text.strip() == '<div id="hint" class="stack" role="status"></div>'
 
 
 class TestDescription:
