@@ -225,7 +225,7 @@ def bench(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
 ) -> None:
-    """Run the benchmarks and print their figures; what follows the name of one is for it (NAME --help)."""
+    """Run the benchmarks and print their figures; what follows the name of one is for it (NAME -- --help)."""
     sys.exit(benchmarking.run(name, context.args, as_json=as_json))
 
 

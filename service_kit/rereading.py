@@ -38,7 +38,8 @@ class Rereader:
             enable_auto_commit=False,
             auto_offset_reset="earliest",
         )
-        await asyncio.wait_for(consumer.start(), ANSWER_S)
+        async with asyncio.timeout(ANSWER_S):
+            await consumer.start()
         try:
             await consumer.seek_to_beginning()
             yield cls(consumer, router)

@@ -284,7 +284,8 @@ async def _engines_answer(worker: _Worker) -> bool:
     try:
         connection = await asyncpg.connect(worker.settings.database_url.get_secret_value(), timeout=5)
         await connection.close()
-        await asyncio.wait_for(declare_topics(worker.settings, ()), 5)
+        async with asyncio.timeout(5):
+            await declare_topics(worker.settings, ())
     except (KafkaError, TimeoutError, OSError, asyncpg.PostgresError):
         return False
     return True

@@ -64,7 +64,8 @@ class Tails:
             tail = self._tails[topic] = _Tail(self._settings, topic, self._idle_s)
         tail.asked_at = time.monotonic()
         try:
-            await asyncio.wait_for(asyncio.shield(tail.caught_up), ANSWER_S)
+            async with asyncio.timeout(ANSWER_S):
+                await asyncio.shield(tail.caught_up)
         except (KafkaError, TimeoutError, OSError) as error:
             raise Unavailable(_("The broker does not answer at the moment.")) from error
         return list(reversed(tail.kept))
@@ -94,7 +95,8 @@ class _Tail:
             auto_offset_reset="latest",
         )
         try:
-            await asyncio.wait_for(consumer.start(), ANSWER_S)
+            async with asyncio.timeout(ANSWER_S):
+                await consumer.start()
             await self._follow(consumer)
         except (KafkaError, TimeoutError, OSError) as error:
             log.warning("tail_unread", topic=self._topic, error=type(error).__name__)

@@ -251,7 +251,9 @@ class _Turn:
 
     async def _pause(self, longest_s: float) -> None:
         try:
-            await asyncio.wait_for(self._bell.wait(), longest_s)
+            # Not by `wait_for`, for the reason that `broker` gives: a relay would go on after its end.
+            async with asyncio.timeout(longest_s):
+                await self._bell.wait()
         except TimeoutError:
             if self._reading.is_closed():
                 raise ConnectionError("the relay's connection is closed") from None

@@ -66,7 +66,8 @@ class Sender:
         )
 
     async def start(self) -> None:
-        await asyncio.wait_for(self._producer.start(), ANSWER_S)
+        async with asyncio.timeout(ANSWER_S):
+            await self._producer.start()
 
     async def send(self, rows: Sequence[asyncpg.Record]) -> None:
         """Returns when the broker has all of them. Raises `KafkaError` when it has not."""
@@ -104,7 +105,8 @@ class Sender:
     async def close_at_once(self) -> None:
         """A producer of a broker that is gone would wait for its unsent records; the cursor has them."""
         try:
-            await asyncio.wait_for(self._producer.stop(), 2)
+            async with asyncio.timeout(2):
+                await self._producer.stop()
         except (KafkaError, TimeoutError, OSError) as error:
             log.warning("producer_not_closed_cleanly", error=type(error).__name__)
 
