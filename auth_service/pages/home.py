@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 
 from fastapi import Request, Response
+from fastapi.responses import RedirectResponse
 
+from auth_service.pages.sign_on import BEGIN, SEE_OTHER
 from service_kit.identity import Role, Visitor
 from service_kit.pages import render
 from service_kit.text import message as _
-from service_kit.web import ServiceRouter
+from service_kit.web import ServiceRouter, SettingsDep
 
 router = ServiceRouter(include_in_schema=False)
 
@@ -82,7 +84,7 @@ CARDS = (
     Card(
         "auth",
         "/accounts",
-        _("Accounts"),
+        _("People"),
         _("Who works here, in which role, and who is blocked."),
         "people",
         ADMINS,
@@ -104,6 +106,21 @@ CARDS = (
         EVERYBODY,
     ),
 )
+
+
+FIRST_PLACES = {
+    Role.WORKER: ("tracker", "/"),
+    Role.MANAGER: ("tracker", "/all"),
+    Role.ACCOUNTANT: ("billing", "/today"),
+}
+"""Where the day of a role begins. Whoever has no one work chooses on the start page."""
+
+
+@router.get(BEGIN)
+async def begin(visitor: Visitor, settings: SettingsDep) -> Response:
+    """Lead whoever has just signed in straight to the work."""
+    service, path = FIRST_PLACES.get(visitor.role, ("auth", "/")) if visitor else ("auth", "/")
+    return RedirectResponse(settings.public_urls[service].rstrip("/") + path, SEE_OTHER)
 
 
 @router.get("/")

@@ -30,6 +30,9 @@ SEE_OTHER = 303
 COOKIE = "ates-auth"
 SECRET_LENGTH_MAX = 100
 NEXT_LENGTH_MAX = 8000
+BEGIN = "/begin"
+"""Leads everybody to where their role begins the day."""
+
 RECENT_S = 600
 FIELDS_MAX = 50
 
@@ -189,11 +192,15 @@ def sign_in_again(settings: AuthSettings, person: Subject, back: str) -> Respons
 
 
 def safe_next(settings: AuthSettings, path: str | None) -> str:
-    """A page of ours; everything that a browser could read as another site is refused."""
-    home = settings.public_path + "/"
-    if path is None or not path.startswith(home) or path.startswith("//") or len(path) > NEXT_LENGTH_MAX:
-        return home
-    return path if path.isascii() and path.isprintable() and "\\" not in path else home
+    """A page of ours; everything that a browser could read as another site is refused.
+
+    Without one it is where this person's day begins.
+    """
+    begin = settings.public_path + BEGIN
+    if path is None or not path.startswith(f"{settings.public_path}/") or path.startswith("//"):
+        return begin
+    plain = path.isascii() and path.isprintable() and "\\" not in path
+    return path if plain and len(path) <= NEXT_LENGTH_MAX else begin
 
 
 def seat_of(request: Request, session_id: UUID | None) -> Seat:

@@ -132,18 +132,21 @@ class TestPages:
         assert "Тот же" in response.text
 
     async def test_roles(self, auth: Auth) -> None:
-        """The start page shows each role its own places; the accounts are for administrators."""
-        for role, sees in (
-            ("worker", "/billing/"),
-            ("manager", "/tracker/all"),
-            ("accountant", "/billing/today"),
+        """The start page shows each role its own places, and a sign-in leads straight to the first of them."""
+        for role, sees, begins in (
+            ("worker", "/billing/", "/tracker/"),
+            ("manager", "/tracker/all", "/tracker/all"),
+            ("accountant", "/billing/today", "/billing/today"),
         ):
             browser = await auth.signed_in(await auth.person(role=role))
             home = await browser.http.get("/")
             assert f'href="https://exchange.test{sees}"' in home.text
             assert 'class="door" href="https://exchange.test/auth/accounts"' not in home.text
             assert (await browser.http.get("/accounts")).status_code == 403
+            assert (await browser.http.get("/begin")).headers["Location"] == f"https://exchange.test{begins}"
         assert "/auth/sign-in" in (await auth.browser().http.get("/")).text
+        for browser in (auth.browser(), await auth.signed_in(await auth.person(role="client"))):
+            assert (await browser.http.get("/begin")).headers["Location"] == "https://exchange.test/auth/"
 
 
 class TestPeople:

@@ -106,4 +106,4 @@ class TestHelp:
         admin = await auth.signed_in()
         assert path in (await admin.http.get(f"/accounts/{person.id}")).text
         assert (await admin.http.post(path)).status_code == 303
-        assert (await auth.browser().sign_in(person)).headers["Location"] == "/auth/"
+        assert (await auth.browser().sign_in(person)).headers["Location"] == "/auth/begin"

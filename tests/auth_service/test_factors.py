@@ -172,7 +172,7 @@ class TestSettingUp:
         wrong = await browser.http.post("/security/totp", data={"code": "000000"})
         assert wrong.status_code == 422
         assert 'role="alert"' in wrong.text
-        assert (await auth.browser().sign_in(person)).headers["Location"] == "/auth/"
+        assert (await auth.browser().sign_in(person)).headers["Location"] == "/auth/begin"
 
     async def test_a_recent_sign_in_is_asked_for(self, auth: Auth) -> None:
         """Whoever finds an open browser changes no factor."""
@@ -202,7 +202,7 @@ class TestSettingUp:
         assert "/security/totp/remove" in page
         assert len(re.findall("<code>", (await browser.http.post("/security/recovery-codes")).text)) == 10
         assert (await browser.http.post("/security/totp/remove")).status_code == 303
-        assert (await auth.browser().sign_in(person)).headers["Location"] == "/auth/"
+        assert (await auth.browser().sign_in(person)).headers["Location"] == "/auth/begin"
         assert (
             await auth.value("select count(*) from recovery_codes where account_id = :id", id=person.id) == 0
         )

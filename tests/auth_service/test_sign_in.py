@@ -55,7 +55,7 @@ class TestForm:
     async def test_leads_nowhere_else(self, auth: Auth, target: str) -> None:
         """The way on is a page of ours, whatever the address of the form said."""
         response = await auth.browser().sign_in(ADMIN, next=target)
-        assert response.headers["Location"] == "/auth/"
+        assert response.headers["Location"] == "/auth/begin"
 
     async def test_new_session_id_at_each_sign_in(self, auth: Auth) -> None:
         """A cookie that somebody planted before is not taken over."""
