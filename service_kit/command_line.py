@@ -10,6 +10,7 @@ import structlog
 import typer
 
 from service_kit import telemetry
+from service_kit.collecting import leave_alone_what_is_loaded
 from service_kit.settings import ServiceSettings
 
 log = structlog.get_logger()
@@ -43,8 +44,10 @@ def service_commands(
         found = settings()
         telemetry.configure_logging(found.name, "web", found.log_level)
         telemetry.configure_tracing(f"{found.name}-web", found.otlp_endpoint)
+        app = resolve_name(f"{package}.app:web")(found)
+        leave_alone_what_is_loaded()
         uvicorn.run(
-            resolve_name(f"{package}.app:web")(found),
+            app,
             host=host,
             port=port,
             http=HttpConnection,
@@ -69,7 +72,9 @@ def service_commands(
             found = settings()
             telemetry.configure_logging(found.name, "worker", found.log_level)
             telemetry.configure_tracing(f"{found.name}-worker", found.otlp_endpoint)
-            resolve_name(f"{package}.worker:work")(found, metrics_port=metrics_port, host=host)
+            work = resolve_name(f"{package}.worker:work")
+            leave_alone_what_is_loaded()
+            work(found, metrics_port=metrics_port, host=host)
 
     @commands.command("migrate")
     def migrate(

@@ -28,6 +28,9 @@ class Place:
     also_in: frozenset[str] = frozenset()
     """Services that have the same page of their own; on their pages it is theirs that is meant."""
 
+    last_for: frozenset[Role] = frozenset()
+    """Roles whose work lies elsewhere: it is theirs too, but stands behind everything else."""
+
     entrance: str | None = None
     """The path that leads there from another service, where the page itself is open to everybody and would
     not know who comes."""
@@ -45,10 +48,12 @@ class Link:
 
 
 EMPLOYEES = frozenset(Role) - {Role.CLIENT}
+NEVER_DRAWN = frozenset({Role.MANAGER, Role.ADMIN})
+"""They have a list and an account as everybody has, but no task is ever drawn for them."""
 
 PLACES = (
     Place(_("Start"), "auth", "/", "home"),
-    Place(_("My tasks"), "tracker", "/", "tasks", EMPLOYEES, brief=_("Mine")),
+    Place(_("My tasks"), "tracker", "/", "tasks", EMPLOYEES, brief=_("Mine"), last_for=NEVER_DRAWN),
     Place(
         _("All tasks"),
         "tracker",
@@ -58,7 +63,7 @@ PLACES = (
         also=("/distributions", "/load", "/imports"),
         brief=_("All"),
     ),
-    Place(_("Money"), "billing", "/", "money", EMPLOYEES),
+    Place(_("Money"), "billing", "/", "money", EMPLOYEES, last_for=NEVER_DRAWN),
     Place(
         _("Books"),
         "billing",
@@ -109,6 +114,7 @@ def navigation(
         for place in PLACES
         if place.service in public_urls and (place.roles is None or user.role in place.roles)
     ]
+    open_places.sort(key=lambda place: user.role in place.last_for)
     # The longest fitting path wins: the page of all tasks is not also the page of my tasks.
     here = max(
         (place for place in open_places if place.service == service and _depth(place, path)),

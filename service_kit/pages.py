@@ -297,7 +297,7 @@ def person_code(guid: object) -> str:
 @lru_cache(maxsize=8192)
 def _moment_markup(value: datetime, zone: ZoneInfo, style: str, locale: str) -> Markup:
     if style == "time":
-        text = format_time(value, "short", tzinfo=zone, locale=locale)
+        text = format_time(value, "HH:mm", tzinfo=zone, locale=locale)
     else:
         pattern = "d MMM, HH:mm" if style == "short" else "d MMMM y, HH:mm:ss"
         text = format_datetime(value, pattern, tzinfo=zone, locale=locale)

@@ -192,20 +192,20 @@ class TestNavigation:
         ("role", "labels"),
         [
             (Role.WORKER, ["Start", "My tasks", "All tasks", "Money", "Events"]),
-            (Role.MANAGER, ["Start", "My tasks", "All tasks", "Money", "Events"]),
+            (Role.MANAGER, ["Start", "All tasks", "Events", "My tasks", "Money"]),
             (Role.ACCOUNTANT, ["Start", "My tasks", "All tasks", "Money", "Books", "Events"]),
             (
                 Role.ADMIN,
                 [
                     "Start",
-                    "My tasks",
                     "All tasks",
-                    "Money",
                     "Books",
                     "Analytics",
                     "People",
                     "Events",
                     "Dead letters",
+                    "My tasks",
+                    "Money",
                 ],
             ),
             (Role.CLIENT, ["Start"]),

@@ -79,7 +79,9 @@ async def create_task(
         return render(request, "tracker/new_task.html", form, status=error.status)
     told = _("The task is created.")
     if split.title != title.strip():
-        told = _("The task is created. {jira_id} was taken out of the title.", jira_id=split.jira_id)
+        # A key is one word: its hyphen must not end a line.
+        key = (split.jira_id or "").replace("-", "\N{NON-BREAKING HYPHEN}")
+        told = _("The task is created. {jira_id} was taken out of the title.", jira_id=key)
     return toast(redirect(request, f"/tasks/{task.id}?new=1"), told)
 
 
