@@ -25,6 +25,7 @@ from auth_service.models import Account
 from auth_service.queries.accounts import account_by_login, all_accounts
 from auth_service.queries.audit import audit_entries
 from auth_service.queries.keys import read_key_ring
+from auth_service.queries.sessions import person_of_session
 from auth_service.settings import AuthSettings
 from service_kit.clock import SystemClock
 from service_kit.command_line import service_commands
@@ -257,7 +258,8 @@ def token(
             tokens = {}
             for account in chosen:
                 begun = await begin_session(session, settings, account, program=CONSOLE, said=False)
-                person = begun.sign_on.subject(account)
+                person = await person_of_session(session, begun.sign_on.id)
+                assert person is not None  # noqa: S101  it has just begun
                 tokens[account.login] = mint_access_token(provider, person, LOCAL_CLIENT, LOCAL_SCOPE)
         typer.echo(json.dumps(tokens) if every else tokens[chosen[0].login])
 

@@ -166,6 +166,7 @@ def web(
         title="aTES auth",
         package="auth_service",
         routers=[
+            protocol.exchanges,
             protocol.router,
             verification.router,
             registration.router,

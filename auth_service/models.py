@@ -13,7 +13,9 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    Row,
     Text,
+    select,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
@@ -80,22 +82,37 @@ class SignOnSession(Base):
     program: Mapped[str | None] = mapped_column(Text)
     """Browser and system as the browser named them, so that people know their sessions apart."""
 
-    def subject(self, account: Account) -> Subject:
-        """The person as tokens describe them; `account` is the one this session belongs to."""
-        return Subject(
-            guid=account.id,
-            role=Role(account.role),
-            session_id=self.id,
-            authenticated_at=int(self.authenticated_at.timestamp()),
-            name=account.name,
-            login=account.login,
-            email=account.email,
-            locale=account.locale,
-            time_zone=account.time_zone,
-            phone=account.phone,
-            postal_address=account.postal_address,
-            methods=tuple(self.methods),
-        )
+
+PEOPLE = (
+    select(
+        Account.id.label("guid"),
+        *(Account.role, Account.name, Account.login, Account.email, Account.locale, Account.time_zone),
+        *(Account.phone, Account.postal_address),
+        SignOnSession.id.label("session_id"),
+        *(SignOnSession.authenticated_at, SignOnSession.methods),
+    )
+    .select_from(SignOnSession)
+    .join(Account, Account.id == SignOnSession.account_id)
+)
+"""Sessions with their people, as columns: to make objects of two tables takes longer than to ask for them."""
+
+
+def subject(row: Row[*tuple[Any, ...]]) -> Subject:
+    """The person of one session as tokens describe them; `row` is one of `PEOPLE`."""
+    return Subject(
+        guid=row.guid,
+        role=Role(row.role),
+        session_id=row.session_id,
+        authenticated_at=int(row.authenticated_at.timestamp()),
+        name=row.name,
+        login=row.login,
+        email=row.email,
+        locale=row.locale,
+        time_zone=row.time_zone,
+        phone=row.phone,
+        postal_address=row.postal_address,
+        methods=tuple(row.methods),
+    )
 
 
 class OAuthClient(Base):

@@ -102,6 +102,7 @@ class Database:
         server_settings = {"application_name": name, "timezone": "UTC"}
         self.engine = _engine(self.url, pool_size, server_settings, max_overflow=pool_size)
         self._reading_engine = self.engine.execution_options(postgresql_readonly=True)
+        self._single_writes_engine = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         # Connections of their own, as only a setting of the connection keeps a lone statement from writing.
         self._single_reads_engine = _engine(
             self.url,
@@ -111,7 +112,8 @@ class Database:
             isolation_level="AUTOCOMMIT",
         )
         self.context = context
-        self._bell = _Bell(self.engine)
+        # One round trip: a NOTIFY of its own needs no transaction around it.
+        self._bell = _Bell(self._single_writes_engine)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Session]:
@@ -140,6 +142,17 @@ class Database:
         async with AsyncSession(self._single_reads_engine, expire_on_commit=False, autoflush=False) as raw:
             raw.info[CONTEXT] = self.context
             yield ReadSession(raw)
+
+    @asynccontextmanager
+    async def single_writes(self) -> AsyncIterator[Session]:
+        """A writing session without a transaction around: each statement is committed when it returns.
+
+        For work of which each statement is whole in itself and says by its own conditions whether it may
+        be done. One round trip then, instead of three; nobody is woken afterwards.
+        """
+        async with AsyncSession(self._single_writes_engine, expire_on_commit=False, autoflush=False) as raw:
+            raw.info[CONTEXT] = self.context
+            yield Session(ReadSession(raw))
 
     @asynccontextmanager
     async def one_connection(self) -> AsyncIterator["OneConnection"]:
@@ -203,8 +216,7 @@ class _Bell:
     """Coalesces wake-ups: while one NOTIFY is under way, all that ring meanwhile share the next one."""
 
     def __init__(self, engine: AsyncEngine) -> None:
-        # One round trip: a NOTIFY of its own needs no transaction around it.
-        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._engine = engine
         self._pending: set[str] = set()
         self._task: asyncio.Task[None] | None = None
 

@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 
 from auth_service.domain.tokens import Subject, digest
-from auth_service.models import Account, RevokedAccessToken, SignOnSession, TokenFamily
+from auth_service.models import PEOPLE, Account, RevokedAccessToken, SignOnSession, TokenFamily, subject
 from auth_service.settings import AuthSettings
 from service_kit.database import ReadSession
 
@@ -30,33 +30,26 @@ class OpenSession:
 async def signed_in(session: ReadSession, settings: AuthSettings, secret: str) -> Subject | None:
     """The person behind a cookie, unless the session ended, was idle too long, or the account is blocked."""
     now = datetime.now(UTC)
-    found = (
-        await session.execute(
-            select(SignOnSession, Account)
-            .join(Account, Account.id == SignOnSession.account_id)
-            .where(
-                SignOnSession.secret_digest == digest(secret),
-                SignOnSession.ended_at.is_(None),
-                SignOnSession.expires_at > now,
-                SignOnSession.seen_at > now - timedelta(seconds=settings.session_idle_s),
-                Account.blocked.is_(False),
-            )
-        )
-    ).one_or_none()
-    if found is None:
-        return None
-    sign_on, account = found
-    return sign_on.subject(account)
+    return await _person(
+        session,
+        PEOPLE.where(
+            SignOnSession.secret_digest == digest(secret),
+            SignOnSession.ended_at.is_(None),
+            SignOnSession.expires_at > now,
+            SignOnSession.seen_at > now - timedelta(seconds=settings.session_idle_s),
+            Account.blocked.is_(False),
+        ),
+    )
+
+
+async def person_of_session(session: ReadSession, session_id: UUID) -> Subject | None:
+    return await _person(session, PEOPLE.where(SignOnSession.id == session_id))
 
 
 async def person_of_token(session: ReadSession, claims: Mapping[str, Any]) -> Subject | None:
     """The person an access token of ours is about, unless it was withdrawn or they were stopped since."""
     withdrawn = select(RevokedAccessToken.jti).where(RevokedAccessToken.jti == claims["jti"]).exists()
-    statement = (
-        select(SignOnSession, Account)
-        .join(Account, Account.id == SignOnSession.account_id)
-        .where(Account.blocked.is_(False), ~withdrawn)
-    )
+    statement = PEOPLE.where(Account.blocked.is_(False), ~withdrawn)
     family = TokenFamily.id == UUID(claims["grant_id"]) if "grant_id" in claims else None
     if family is not None:
         statement = statement.join(TokenFamily, TokenFamily.session_id == SignOnSession.id).where(
@@ -67,11 +60,12 @@ async def person_of_token(session: ReadSession, claims: Mapping[str, Any]) -> Su
     elif family is None:
         # Of a program that acts in its own name.
         return None
+    return await _person(session, statement)
+
+
+async def _person(session: ReadSession, statement: Select[*tuple[Any, ...]]) -> Subject | None:
     found = (await session.execute(statement)).one_or_none()
-    if found is None:
-        return None
-    sign_on, account = found
-    return sign_on.subject(account)
+    return None if found is None else subject(found)
 
 
 async def session_is_open(session: ReadSession, session_id: UUID) -> bool:

@@ -328,6 +328,14 @@ class TestClients:
         assert "guid" not in claims
         assert "role" not in claims
 
+    async def test_an_answer_with_tokens_is_not_kept(self, auth: Auth) -> None:
+        """A key against repetition, which some libraries send with every call, keeps no token anywhere."""
+        async with auth.client(auth=TRACKER, headers={"Idempotency-Key": "one"}) as client:
+            form = {"grant_type": "client_credentials"}
+            first, second = [(await client.post("/token", data=form)).json() for _ in range(2)]
+        assert first["access_token"] != second["access_token"]
+        assert await auth.value("select count(*) from idempotency_keys") == 0
+
     @pytest.mark.parametrize("grant_type", ["password", "implicit", "", "urn:x"])
     async def test_other_grants(self, auth: Auth, grant_type: str) -> None:
         """No password grant, no implicit grant, nothing else."""

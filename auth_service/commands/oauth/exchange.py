@@ -15,10 +15,10 @@ from auth_service.commands.oauth.endpoints import Introspection, Revocation
 from auth_service.commands.oauth.grants import (
     AuthorizationCodeGrant,
     ClientCredentialsGrant,
-    RefreshTokenGrant,
     S256Required,
 )
 from auth_service.commands.oauth.id_tokens import IdTokenByCode, IdTokenByRefresh
+from auth_service.commands.oauth.refreshing import RefreshTokenGrant
 from auth_service.commands.oauth.requests import OAuthAnswer, OAuthCall
 from auth_service.commands.oauth.server import Provider, ProviderServer
 from service_kit.database import Session

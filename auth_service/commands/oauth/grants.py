@@ -1,33 +1,23 @@
-"""The three grants: authorization code with PKCE, refresh with rotation, client credentials."""
+"""Two of the grants: authorization code with PKCE, client credentials."""
 
 import re
 from datetime import timedelta
 
-from authlib.oauth2.rfc6749 import InvalidGrantError, InvalidRequestError, grants
+from authlib.oauth2.rfc6749 import InvalidRequestError, grants
 from authlib.oauth2.rfc7636 import CodeChallenge
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import select, update
 
 from auth_service.commands.audit import record
 from auth_service.commands.oauth.client import PRIVATE_KEY_JWT, ProviderClient
 from auth_service.commands.oauth.requests import ProviderRequest
 from auth_service.commands.oauth.server import ProviderServer
 from auth_service.domain.tokens import Subject, digest, new_secret
-from auth_service.models import Account, AuthorizationCode, RefreshToken, SignOnSession, TokenFamily
+from auth_service.models import AuthorizationCode, TokenFamily
 from service_kit.ids import new_id
 
 CONFIDENTIAL = ["client_secret_basic", "client_secret_post", PRIVATE_KEY_JWT]
 CONFIDENTIAL_OR_PUBLIC = [*CONFIDENTIAL, "none"]
 S256_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
-
-# Put together once: the library takes longer to write this statement than the database to answer it.
-HELD = (
-    select(RefreshToken, TokenFamily, SignOnSession, Account)
-    .join(TokenFamily, TokenFamily.id == RefreshToken.family_id)
-    .join(SignOnSession, SignOnSession.id == TokenFamily.session_id)
-    .join(Account, Account.id == TokenFamily.account_id)
-    .where(RefreshToken.token_digest == bindparam("presented"), TokenFamily.client_id == bindparam("client"))
-    .with_for_update(of=[RefreshToken, TokenFamily])
-)
 
 
 class IssuedCode:
@@ -161,63 +151,6 @@ def _let_nonce_do(request: ProviderRequest) -> None:
         raise InvalidRequestError("Missing 'code_challenge'")
     if "nonce" not in data or "openid" not in (request.scope or "").split():
         raise InvalidRequestError("Without 'code_challenge' a 'nonce' and the scope openid are needed")
-
-
-class HeldRefreshToken:
-    """A stored refresh token with its family, in the shape Authlib asks."""
-
-    def __init__(self, row: RefreshToken, family: TokenFamily) -> None:
-        self.row = row
-        self.family = family
-
-    def check_client(self, client: ProviderClient) -> bool:
-        return self.family.client_id == client.client_id
-
-    def get_scope(self) -> str:
-        return self.family.scope
-
-
-class RefreshTokenGrant(grants.RefreshTokenGrant):
-    TOKEN_ENDPOINT_AUTH_METHODS = CONFIDENTIAL_OR_PUBLIC
-    INCLUDE_NEW_REFRESH_TOKEN = True
-    server: ProviderServer
-
-    def authenticate_refresh_token(self, refresh_token: str) -> HeldRefreshToken | None:
-        session, now = self.server.session, self.server.now
-        # The family is locked, not only the token: a rotation and a revocation never overlap. Person and
-        # session come along, so that whoever needs them in this request need not ask again.
-        presented = {"presented": digest(refresh_token), "client": self.request.client.client_id}
-        found = session.execute(HELD, presented).one_or_none()
-        if found is None:
-            return None
-        # Held on to: what nobody refers to leaves the session, and would be read again.
-        row, family, *self._company = found
-        if family.revoked_at is not None or family.expires_at <= now:
-            return None
-        if row.used_at is not None:
-            # Two hold the same token and we cannot tell who is the thief: both lose.
-            revoke_family(self.server, family.id, "refresh token reused")
-            record(
-                session,
-                "refresh_token_reused",
-                account_id=family.account_id,
-                client_id=family.client_id,
-                address=self.server.call.address,
-            )
-            return None
-        tokens = self.server.access_tokens
-        tokens.granted, tokens.family_id, tokens.offline = family.resources, family.id, family.offline
-        return HeldRefreshToken(row, family) if row.expires_at > now else None
-
-    def authenticate_user(self, refresh_token: HeldRefreshToken) -> Subject:
-        family = refresh_token.family
-        person = self.server.subject_of(family.account_id, family.session_id, offline=family.offline)
-        if person is None:
-            raise InvalidGrantError("The account is blocked or signed out.")
-        return person
-
-    def revoke_old_credential(self, refresh_token: HeldRefreshToken) -> None:
-        """Done with the new one, in one statement (see `ProviderServer.save_token`)."""
 
 
 class ClientCredentialsGrant(grants.ClientCredentialsGrant):

@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from secrets import token_urlsafe
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from authlib.oauth2 import AuthorizationServer, OAuth2Error
 from authlib.oauth2.rfc6749 import InvalidClientError, InvalidScopeError
 from authlib.oauth2.rfc9068 import JWTBearerTokenGenerator
 from joserfc.jwk import KeySet
-from sqlalchemy import Table, bindparam, insert, select, update
+from sqlalchemy import update
 from sqlalchemy.orm import Session as SyncSession
 
 from auth_service.commands.oauth.client import ProviderClient
@@ -21,7 +21,17 @@ from auth_service.commands.oauth.requests import OAuthAnswer, OAuthCall, Provide
 from auth_service.commands.oauth.resources import allowed_audiences, chosen_audiences
 from auth_service.domain.keys import ACCESS_TOKENS, KeyRing
 from auth_service.domain.tokens import SERVICE_SUBJECT, Subject, digest, new_secret, person_claims
-from auth_service.models import Account, OAuthClient, RefreshToken, SignOnSession, TokenFamily
+from auth_service.models import (
+    PEOPLE,
+    Account,
+    AuthorizationCode,
+    DeviceGrant,
+    OAuthClient,
+    RefreshToken,
+    SignOnSession,
+    TokenFamily,
+    subject,
+)
 from auth_service.settings import AuthSettings
 
 OFFLINE = "offline_access"
@@ -33,22 +43,6 @@ CLIENT_LIFE_S = 5.0
 """So long after a change of a client another process may still act on the old one."""
 
 NO_STORE = (("Cache-Control", "no-store"), ("Pragma", "no-cache"))
-
-
-_TOKENS = cast("Table", RefreshToken.__table__)
-_KEPT = [_TOKENS.c[name] for name in ("token_digest", "family_id", "issued_at", "expires_at")]
-_FORMER = (
-    update(_TOKENS)
-    .where(_TOKENS.c.token_digest == bindparam("former"))
-    .values(used_at=bindparam("used_now", type_=_TOKENS.c.used_at.type))
-    .returning(_TOKENS.c.family_id)
-    .cte("former_one")
-)
-ROTATE = insert(_TOKENS).from_select(
-    [column.name for column in _KEPT],
-    select(*(bindparam(f"new_{column.name}", type_=column.type) for column in _KEPT)).select_from(_FORMER),
-)
-"""One token takes the place of another, in one statement."""
 
 
 class KnownClients:
@@ -151,35 +145,38 @@ class ProviderServer(AuthorizationServer):
         return None if row is None or row.disabled else ProviderClient(row)
 
     def save_token(self, token: dict[str, Any], request: ProviderRequest) -> None:
-        """Keep what is needed to recognise the refresh token; access tokens are known by their signature."""
+        """Keep what is needed to recognise the refresh token; access tokens are known by their signature.
+
+        The one that takes the place of another is kept by `RefreshTokenGrant`.
+        """
         if request.user is None:
             return
-        family = request.refresh_token.family if request.refresh_token else self._found_family(request, token)
-        if secret := token.get("refresh_token"):
-            idle_end = self.now + (
-                timedelta(days=self.settings.offline_idle_days)
-                if family.offline
-                else timedelta(seconds=self.settings.session_idle_s)
-            )
-            kept = {
-                "token_digest": digest(secret),
-                "family_id": family.id,
-                "issued_at": self.now,
-                "expires_at": min(idle_end, family.expires_at),
-            }
-            if request.refresh_token:
-                former = {"former": request.refresh_token.row.token_digest, "used_now": self.now}
-                self.session.execute(ROTATE, former | {f"new_{name}": value for name, value in kept.items()})
-            else:
-                self.session.add(RefreshToken(**kept))
-            # The web app's own session lasts as long as it can be renewed.
-            token["refresh_expires_in"] = int((family.expires_at - self.now).total_seconds())
-            if not family.offline:
-                self._note_use(family)
-
-    def _found_family(self, request: ProviderRequest, token: dict[str, Any]) -> TokenFamily:
         # Either a code that was redeemed or a device that was let in.
         code = request.authorization_code.row if request.authorization_code else request.credential.row
+        family = self._found_family(code, token)
+        if secret := token.get("refresh_token"):
+            ends = self.refresh_token_ends(family.expires_at, offline=family.offline)
+            self.session.add(
+                RefreshToken(
+                    token_digest=digest(secret), family_id=family.id, issued_at=self.now, expires_at=ends
+                )
+            )
+            token["refresh_expires_in"] = self.renewable_s(family.expires_at)
+
+    def refresh_token_ends(self, family_ends: datetime, *, offline: bool) -> datetime:
+        """When a refresh token of this moment ends unused; never after its family."""
+        idle = (
+            timedelta(days=self.settings.offline_idle_days)
+            if offline
+            else timedelta(seconds=self.settings.session_idle_s)
+        )
+        return min(self.now + idle, family_ends)
+
+    def renewable_s(self, family_ends: datetime) -> int:
+        """So long tokens can be renewed; a web app lets its own session last as long."""
+        return int((family_ends - self.now).total_seconds())
+
+    def _found_family(self, code: AuthorizationCode | DeviceGrant, token: dict[str, Any]) -> TokenFamily:
         sign_on = self.session.get_one(SignOnSession, code.session_id)
         offline = OFFLINE in token.get("scope", "").split()
         offline_end = self.now + timedelta(days=self.settings.offline_life_days)
@@ -197,25 +194,26 @@ class ProviderServer(AuthorizationServer):
         self.session.add(family)
         self.session.flush()
         code.family_id = family.id
+        if not offline:
+            self.note_use(sign_on.id, sign_on.seen_at)
         return family
 
-    def _note_use(self, family: TokenFamily) -> None:
+    def note_use(self, session_id: UUID, seen_at: datetime) -> None:
         """Whoever works in any of the services is not idle here; once a minute is exact enough."""
-        sign_on = self.session.get_one(SignOnSession, family.session_id)
-        if sign_on.seen_at < self.now - timedelta(seconds=60):
+        if seen_at < self.now - timedelta(seconds=60):
             self.session.execute(
-                update(SignOnSession).where(SignOnSession.id == family.session_id).values(seen_at=self.now)
+                update(SignOnSession).where(SignOnSession.id == session_id).values(seen_at=self.now)
             )
 
     def subject_of(self, account_id: UUID, session_id: UUID, *, offline: bool = False) -> Subject | None:
         """The person behind a code or token, unless blocked or, where it matters, signed out meanwhile."""
-        account = self.session.get(Account, account_id)
-        sign_on = self.session.get(SignOnSession, session_id)
-        if account is None or account.blocked or sign_on is None:
-            return None
-        if not offline and (sign_on.ended_at is not None or sign_on.expires_at <= self.now):
-            return None
-        return sign_on.subject(account)
+        statement = PEOPLE.where(
+            Account.id == account_id, SignOnSession.id == session_id, Account.blocked.is_(False)
+        )
+        if not offline:
+            statement = statement.where(SignOnSession.ended_at.is_(None), SignOnSession.expires_at > self.now)
+        found = self.session.execute(statement).one_or_none()
+        return None if found is None else subject(found)
 
     def validate_requested_scope(self, scope: str | None) -> None:
         """Names that nobody here knows are left out of what is granted (OpenID Connect Core, 3.1.2.1)."""
