@@ -53,6 +53,7 @@ ADD = inserting(
     outbox,
     *("event_id", "topic", "key", "name", "version", "schema_id", "data"),
     *("occurred_at", "correlation_id", "causation_id", "traceparent"),
+    as_json=["data"],
 )
 
 
@@ -134,7 +135,7 @@ def _rows(session: Session, item: Outgoing, here: str | None) -> list[dict[str, 
                 "name": fact.name,
                 "version": fact.version,
                 "schema_id": schema.id,
-                "data": data,
+                "data": orjson.Fragment(data),
                 "occurred_at": item.occurred_at,
                 "correlation_id": item.cause.correlation_id if item.cause else correlation_id.get(),
                 "causation_id": item.cause.event_id if item.cause else causation_id.get(),

@@ -5,7 +5,7 @@ One text is cheaper to make than an array per column, as the driver looks at eve
 several times.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -33,17 +33,25 @@ Rows = Sequence[Mapping[str, Any]]
 GIVEN = "given"
 
 
-def given(table: Table, *names: str) -> TableValuedAlias:
+def given(table: Table, *names: str, as_json: Collection[str] = ()) -> TableValuedAlias:
     """Rows as a relation inside a statement, with the types of the table's columns; `these` fills it."""
-    columns = [column(name, table.c[name].type) for name in names]
+    columns = [column(name, JSON if name in as_json else table.c[name].type) for name in names]
     text = cast(bindparam(GIVEN, type_=Text), JSON)
     return func.json_to_recordset(text).table_valued(*columns, name=GIVEN).render_derived(with_types=True)
 
 
-def inserting(table: Table, *names: str) -> Insert:
-    """Insert given rows in their order. Without values in it, it is made once and run with `these(rows)`."""
-    source = given(table, *names)
-    return insert(table).from_select(names, select(*(source.c[name] for name in names)))
+def inserting(table: Table, *names: str, as_json: Collection[str] = ()) -> Insert:
+    """Insert given rows in their order. Without values in it, it is made once and run with `these(rows)`.
+
+    Columns of bytes that hold JSON may be given `as_json`, each an `orjson.Fragment`: they travel as they
+    are, byte for byte, and not twice as long.
+    """
+    source = given(table, *names, as_json=as_json)
+    values = [
+        func.convert_to(cast(source.c[name], Text), "UTF8") if name in as_json else source.c[name]
+        for name in names
+    ]
+    return insert(table).from_select(names, select(*values))
 
 
 def these(rows: Rows) -> dict[str, str]:

@@ -29,6 +29,14 @@ async def test_a_published_fact_is_a_row_in_camel_case_with_its_schema(sample: S
     assert row["occurred_at"] == NOW
 
 
+async def test_what_is_said_is_kept_byte_for_byte(sample: Service) -> None:
+    title = 'Quotes "here", a \\ there, \\u0041, ещё слова 🐦\x01'
+    fact = TaskCreatedV2(task_id=uuid4(), user_guid=uuid4(), title=title, jira_id=None, created_at=NOW)
+    async with sample.transaction() as session:
+        await publish(session, fact, key=fact.task_id, occurred_at=NOW)
+    assert await sample.scalar("select data from outbox") == fact.to_json()
+
+
 async def test_versions_of_one_fact_share_one_event_id(sample: Service) -> None:
     task, worker = uuid4(), uuid4()
     old = TaskCreatedV1(task_id=task, user_guid=worker, title="[POP-1] - Feed", created_at=NOW)
