@@ -73,9 +73,8 @@ async def dashboard(
         "days": days,
         "points": _points(days, asked.period, today),
         "top": top,
-        "week_label": _week_label,
+        "dates": _dates,
         "month_label": _month_label,
-        "range_label": _range_label,
     }
     return render(request, "analytics/dashboard.html", context, status=422 if asked.problem else 200)
 
@@ -135,14 +134,14 @@ def _points(days: Sequence[queries.Day], period: Period, today: date) -> list[di
     ]
 
 
-def _range_label(period: Period) -> str:
-    first, last = (format_date(day, "d MMM y", locale=locale_in_use()) for day in (period.first, period.last))
-    return first if first == last else f"{first} \N{EN DASH} {last}"
-
-
-def _week_label(period: Period) -> str:
-    first = format_date(period.first, "d MMM", locale=locale_in_use())
-    return f"{first} \N{EN DASH} {format_date(period.last, 'd MMM y', locale=locale_in_use())}"
+def _dates(period: Period) -> str:
+    """The first day and the last, without saying twice what they share."""
+    first, last = period.first, period.last
+    day = "d MMM y" if first.year != last.year else "d MMM" if first.month != last.month else "d"
+    until = str(format_date(last, "d MMM y", locale=locale_in_use()))
+    if first == last:
+        return until
+    return f"{format_date(first, day, locale=locale_in_use())} \N{EN DASH} {until}"
 
 
 def _month_label(period: Period) -> str:

@@ -77,7 +77,7 @@ async def audit(
             "acts": ACTS,
             "asked": asked,
             "act_choices": [("", _("All")), *ACTS.items()],
-            "details_of": _details,
+            "in_words": _in_words,
         },
     )
 
@@ -107,3 +107,11 @@ def _cell(text: str | None) -> str:
 
 def _details(row: AuditEntry) -> str:
     return orjson.dumps(row.details).decode() if row.details else ""
+
+
+def _in_words(details: dict[str, Any]) -> str:
+    """What else is known of an act, as a line to read."""
+    return "; ".join(
+        f"{name}: {', '.join(map(str, value)) if isinstance(value, list) else value}"
+        for name, value in details.items()
+    )

@@ -98,11 +98,19 @@ CARDS = (
         ADMINS,
     ),
     Card(
+        "billing",
+        "/dead-letters",
+        _("Dead letters"),
+        _("Events that a service could not handle, and what to do with them."),
+        "letters",
+        ADMINS,
+    ),
+    Card(
         "auth",
         "/profile",
         _("My profile"),
         _("Your name, language, time zone and password."),
-        "people",
+        "person",
         EVERYBODY,
     ),
 )

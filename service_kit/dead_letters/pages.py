@@ -47,6 +47,15 @@ ACTION_LABELS = {
     "restore": _("put back"),
     "stop": _("redrive stopped"),
 }
+REASON_LABELS = {
+    "schema_violation": _("Breaks its contract"),
+    "not_json": _("Is no JSON"),
+    "unreadable": _("Has other fields than are read here"),
+    "bad_headers": _("Has headers that cannot be read"),
+    "no_type": _("Does not say what event it is"),
+}
+"""What consumers put aside by themselves; rules of a service bring codes of their own."""
+
 REDRIVE_LABELS = {
     "running": (_("running"), "wait"),
     "done": (_("done"), "good"),
@@ -55,6 +64,7 @@ REDRIVE_LABELS = {
 WORDS: dict[str, Any] = {
     "standings": STANDING_LABELS,
     "actions": ACTION_LABELS,
+    "reason_labels": REASON_LABELS,
     "redrive_states": REDRIVE_LABELS,
     "rate_default": acting.RATE_DEFAULT,
     "rate_max": acting.RATE_MAX,

@@ -64,6 +64,9 @@ async def _on_validation_error(request: Request, error: Exception) -> Response:
     found: Sequence[dict[str, Any]] = error.errors()
     if any(item["type"] == "json_invalid" for item in found):
         return await respond(request, errors.Malformed(_("The body is not valid JSON.")))
+    if _opens_pages(request) and any(item["loc"][0] == "path" for item in found):
+        # People mistype addresses; there is no field of theirs to mark.
+        return await respond(request, errors.NotFound(_DETAILS[404]))
     checked = errors.Invalid(_("Please check the marked fields."), errors=field_errors(found))
     return await respond(request, checked)
 
@@ -118,7 +121,7 @@ async def _shaped(request: Request, error: ServiceError) -> Response:
         response = _problem_of(error, title, detail)
         response.headers["HX-Reswap"] = "none"
         return toast(response, _in_one_line(error, title, detail), "error")
-    if "text/html" in request.headers.get("Accept", "") and not is_api(request):
+    if _opens_pages(request):
         if isinstance(error, errors.Unauthenticated) and error.status == HTTPStatus.UNAUTHORIZED:
             return RedirectResponse(_sign_in_address(request, _page_of(request)), SEE_OTHER)
         await _greet(request)
@@ -135,6 +138,10 @@ async def _shaped(request: Request, error: ServiceError) -> Response:
             status=error.status,
         )
     return _problem_of(error, title, detail)
+
+
+def _opens_pages(request: Request) -> bool:
+    return "text/html" in request.headers.get("Accept", "") and not is_api(request)
 
 
 async def _greet(request: Request) -> None:

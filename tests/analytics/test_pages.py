@@ -34,7 +34,7 @@ class TestDashboard:
         assert "$38.00" in page
         assert "\N{MINUS SIGN}$3.00" in page
         assert "of 2 accounts; debts $20.00" in page
-        assert "Week 2 Mar" in page
+        assert "Week 2 \N{EN DASH} 8 Mar" in page
         assert "March 2026" in page
         assert page.count("<rect") >= 14
 
@@ -49,7 +49,7 @@ class TestDashboard:
         page = (await web.browser(ADMIN, **{"Accept-Language": "ru"}).get("/")).text
         assert "Счетов в минусе" in page
         assert "расходится" in page
-        assert "Неделя 2 мар." in page
+        assert "Неделя 2 \N{EN DASH} 8 мар." in page
 
     async def test_only_administrators_see_it(self, web: Web) -> None:
         """Everybody else is told so on a page, not by a broken one (N1)."""

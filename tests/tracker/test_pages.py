@@ -43,6 +43,12 @@ async def test_every_page_opens_for_every_employee_and_for_no_client(tracker: Se
         assert [(await browser.get(path)).status_code for path in paths] == [403] * len(paths)
 
 
+async def test_an_address_that_names_no_task_is_not_found(browsers: Browsers) -> None:
+    for path in ("/tasks/xyz", f"/tasks/{uuid4()}"):
+        answer = await browsers.of_worker.get(path, headers={"Accept": "text/html"})
+        assert (answer.status_code, "If you tell somebody" in answer.text) == (404, True)
+
+
 async def test_a_visitor_is_led_to_the_sign_in(web: Web) -> None:
     async with web.browser() as browser:
         answer = await browser.get("/all")
