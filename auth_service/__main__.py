@@ -257,8 +257,8 @@ def token(
             chosen = found if every else [await _account(session, login)]
             tokens = {}
             for account in chosen:
-                begun = await begin_session(session, settings, account, program=CONSOLE, said=False)
-                person = await person_of_session(session, begun.sign_on.id)
+                begun = await begin_session(session, settings, account.id, program=CONSOLE, said=False)
+                person = await person_of_session(session, begun.session_id)
                 assert person is not None  # noqa: S101  it has just begun
                 tokens[account.login] = mint_access_token(provider, person, LOCAL_CLIENT, LOCAL_SCOPE)
         typer.echo(json.dumps(tokens) if every else tokens[chosen[0].login])

@@ -3,7 +3,7 @@
 import httpx2
 import structlog
 
-from auth_service.commands import applications, keys, letters, links, logout, mail_codes, sessions, sign_in
+from auth_service.commands import applications, guesses, keys, letters, links, logout, mail_codes, sessions
 from auth_service.events import SAYS
 from auth_service.queries.keys import Keys
 from auth_service.settings import AuthSettings
@@ -56,7 +56,7 @@ def work(settings: ServiceSettings, *, metrics_port: int, host: str) -> None:
             await keys.rotate_keys(session, secret_key, key_life_days=own.key_life_days)
         async with context.database.transaction() as session:
             await sessions.forget_ended(session)
-            await sign_in.forget_old_guesses(session)
+            await guesses.forget_old_guesses(session)
             await links.forget_old_links(session)
             await mail_codes.forget_old_mail_codes(session)
             await applications.forget_old_applications(session)

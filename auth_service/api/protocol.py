@@ -18,6 +18,7 @@ from auth_service.api.described import (
     TOKEN_FORM,
     Responses,
 )
+from auth_service.commands.guesses import note_bad_credential
 from auth_service.commands.oauth import (
     RESPONSE_MODES,
     SCOPES,
@@ -30,9 +31,8 @@ from auth_service.commands.oauth import (
     introspect_token,
     revoke_token,
 )
-from auth_service.commands.sign_in import note_bad_credential
+from auth_service.domain.guesses import FORGOTTEN_AFTER
 from auth_service.domain.keys import ACCESS_TOKENS, ID_TOKENS, KEY_CACHE_S
-from auth_service.domain.sign_in import FORGOTTEN_AFTER
 from auth_service.domain.tokens import ONE_FACTOR, TWO_FACTORS, profile_claims, read_access_token
 from auth_service.queries.guesses import caller_waits_s
 from auth_service.queries.keys import Keys

@@ -18,8 +18,8 @@ from auth_service.commands.clients import (
     replace_registration,
     withdraw_registration,
 )
+from auth_service.commands.guesses import admit_address, guessed_right
 from auth_service.commands.oauth import ProviderClient
-from auth_service.commands.sign_in import admit_address, take_back_guess
 from auth_service.domain.clients import ClientForm, MalformedClient
 from auth_service.domain.keys import ID_TOKENS, Algorithm
 from auth_service.domain.tokens import digest
@@ -221,7 +221,7 @@ def _told(settings: AuthSettings, client_id: str, metadata: Metadata, token: str
 async def _take_back(request: Request) -> None:
     address = request.client.host if request.client else "unknown"
     async with runtime_of(request).database.transaction() as session:
-        await take_back_guess(session, address)
+        await guessed_right(session, address)
 
 
 def _kind(error: ServiceError) -> str:

@@ -7,7 +7,7 @@ from fastapi import Query, Request, Response
 
 from auth_service.api.described import PROBLEMS
 from auth_service.api.protocol import OwnSettings
-from auth_service.commands.sign_in import note_bad_credential
+from auth_service.commands.guesses import note_bad_credential
 from auth_service.queries.guesses import caller_waits_s
 from service_kit.errors import Unauthenticated
 from service_kit.identity import CurrentUser, Role, visitor

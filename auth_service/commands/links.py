@@ -6,8 +6,8 @@ from uuid import UUID
 from sqlalchemy import delete, select, update
 
 from auth_service.commands.audit import record
+from auth_service.commands.guesses import clear_guesses
 from auth_service.commands.sessions import end_sessions_of
-from auth_service.commands.sign_in import clear_guesses
 from auth_service.domain.links import DEAD_LINK, LIFE, DeadLink, Purpose
 from auth_service.domain.tokens import digest, new_secret
 from auth_service.models import Account, PasswordLink

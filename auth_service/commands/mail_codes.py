@@ -6,9 +6,9 @@ from uuid import UUID
 from sqlalchemy import delete, update
 
 from auth_service.commands.letters import queue_letter
-from auth_service.commands.sign_in import Seat, SecondFactorNeeded, begin_or_half
+from auth_service.commands.sign_in import Seat, SecondFactorNeeded, begin_or_half, owner_of
 from auth_service.domain.mail_codes import LIFE, METHOD, TRIES_MAX, is_mail_code
-from auth_service.models import Account, MailCode
+from auth_service.models import MailCode
 from auth_service.settings import AuthSettings
 from service_kit.database import Session
 from service_kit.ids import new_id
@@ -46,10 +46,8 @@ async def sign_in_by_mail_code(
         .where(MailCode.id == code_id, MailCode.expires_at > datetime.now(UTC))
         .returning(MailCode.account_id)
     )
-    account = None if account_id is None else await session.get(Account, account_id, with_for_update=True)
-    if account is None or account.blocked:
-        return None
-    return await begin_or_half(session, settings, account, seat, METHOD)
+    owner = None if account_id is None else await owner_of(session, account_id)
+    return None if owner is None else await begin_or_half(session, settings, owner, seat, METHOD)
 
 
 async def forget_old_mail_codes(session: Session) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from auth_service.commands.audit import record
 from auth_service.commands.letters import queue_letter
-from auth_service.commands.sign_in import Seat, begin_signed_in, take_back_guess
+from auth_service.commands.sign_in import Seat, begin_signed_in
 from auth_service.domain.passkeys import (
     METHODS,
     NOT_TAKEN,
@@ -118,7 +118,6 @@ async def sign_in_by_passkey(
     await _use_up(session, challenge)
     passkey.sign_count = count
     passkey.used_at = datetime.now(UTC)
-    await take_back_guess(session, seat.address)
     return await begin_signed_in(session, settings, account, seat, METHODS)
 
 

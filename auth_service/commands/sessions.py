@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import cast
 from uuid import UUID
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import Table, delete, insert, select, update
 
 from auth_service.commands.audit import record
 from auth_service.domain.tokens import digest, new_secret
 from auth_service.events import SessionBegan, SessionEnded
 from auth_service.models import (
-    Account,
     AuthorizationCode,
     ClientAssertion,
     DeviceGrant,
@@ -29,19 +29,21 @@ from service_kit.outbox import publish
 
 NOTICES_CHANNEL = "logout_notices"
 
+BEGIN = insert(cast("Table", SignOnSession.__table__))
+
 
 @dataclass(frozen=True)
 class Begun:
     """A new session and the secret for the browser's cookie, of which only a digest is stored."""
 
-    sign_on: SignOnSession
+    session_id: UUID
     secret: str
 
 
 async def begin_session(
     session: Session,
     settings: AuthSettings,
-    account: Account,
+    account_id: UUID,
     *,
     methods: Sequence[str] = ("pwd",),
     address: str | None = None,
@@ -71,23 +73,21 @@ async def begin_session(
             update(SignOnSession)
             .where(
                 SignOnSession.id == instead_of,
-                SignOnSession.account_id == account.id,
+                SignOnSession.account_id == account_id,
                 SignOnSession.ended_at.is_(None),
             )
             .values(values)
-            .returning(SignOnSession)
-            .execution_options(populate_existing=True)
+            .returning(SignOnSession.id)
         )
         if went_on is not None:
             return Begun(went_on, secret)
-        await end_session(session, instead_of, actor_id=account.id, reason="somebody else signed in")
-    sign_on = SignOnSession(id=new_id(), account_id=account.id, **values)
-    session.add(sign_on)
-    await session.flush()
+        await end_session(session, instead_of, actor_id=account_id, reason="somebody else signed in")
+    session_id = new_id()
+    await session.execute(BEGIN, {"id": session_id, "account_id": account_id, **values})
     if said:
-        fact = SessionBegan(session_id=sign_on.id, user_guid=account.id, began_at=now)
-        await publish(session, fact, key=sign_on.id, occurred_at=now)
-    return Begun(sign_on, secret)
+        fact = SessionBegan(session_id=session_id, user_guid=account_id, began_at=now)
+        await publish(session, fact, key=session_id, occurred_at=now)
+    return Begun(session_id, secret)
 
 
 async def end_session(session: Session, session_id: UUID, *, actor_id: UUID | None, reason: str) -> None:

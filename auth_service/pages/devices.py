@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Form, Query, Request, Response
 
 from auth_service.commands.devices import UnknownUserCode, asking_device, decide_device
-from auth_service.commands.sign_in import admit_user_code
+from auth_service.commands.guesses import admit_user_code
 from auth_service.domain.clients import SCOPES
 from auth_service.pages.sign_on import SignedIn
 from service_kit.pages import redirect, render, toast

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Form, Request, Response
 
 from auth_service.commands.applications import apply_for_account
-from auth_service.commands.sign_in import admit_stranger
+from auth_service.commands.guesses import admit_stranger
 from auth_service.pages.sign_on import OwnSettings, address_of
 from auth_service.settings import AuthSettings
 from service_kit.errors import NotFound, ServiceError, TooMany

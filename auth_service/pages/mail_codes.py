@@ -7,8 +7,9 @@ import orjson
 from fastapi import Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
+from auth_service.commands.guesses import admit_address, admit_letter
 from auth_service.commands.mail_codes import admit_mail_guess, ask_for_mail_code, sign_in_by_mail_code
-from auth_service.commands.sign_in import admit_address, admit_letter, note_failed_sign_in
+from auth_service.commands.sign_in import note_failed_sign_in
 from auth_service.pages.sign_in import lead_on
 from auth_service.pages.sign_on import (
     MAIL_CODE,

@@ -8,8 +8,9 @@ from fastapi import Body, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
+from auth_service.commands.guesses import admit_address
 from auth_service.commands.passkeys import add_passkey, remove_passkey, sign_in_by_passkey
-from auth_service.commands.sign_in import admit_address, note_failed_sign_in
+from auth_service.commands.sign_in import note_failed_sign_in
 from auth_service.domain.factors import RecentSignInNeeded
 from auth_service.domain.passkeys import (
     NOT_TAKEN,
@@ -104,7 +105,7 @@ async def take_passkey(
     """Count, then check, as with a password."""
     database = runtime_of(request).database
     seat = seat_of(request, person.session_id if person is not None else None)
-    async with database.transaction() as session:
+    async with database.single_writes() as session:
         admitted = await admit_address(session, settings, seat.address)
     try:
         # Whoever has to wait is told what everybody is told.

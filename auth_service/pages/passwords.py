@@ -5,9 +5,9 @@ from typing import Annotated
 from fastapi import Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
+from auth_service.commands.guesses import admit_letter
 from auth_service.commands.letters import queue_letter
 from auth_service.commands.links import set_password_by_link
-from auth_service.commands.sign_in import admit_letter
 from auth_service.domain.accounts import WeakPassword, check_new_password
 from auth_service.domain.links import DEAD_LINK, DeadLink
 from auth_service.pages.sign_on import (

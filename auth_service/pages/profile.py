@@ -8,7 +8,7 @@ from zoneinfo import available_timezones
 from fastapi import Form, Request, Response
 
 from auth_service.commands.accounts import AccountChanges, change_account, change_password
-from auth_service.commands.sign_in import admit_guess, clear_guesses
+from auth_service.commands.guesses import admit_guess, clear_guesses
 from auth_service.domain.accounts import WeakPassword, WrongPassword, check_new_password
 from auth_service.pages.sign_on import OwnSettings, PasswordsDep, SignedIn, address_of
 from auth_service.queries.accounts import account as read_account

@@ -7,10 +7,9 @@ import orjson
 from fastapi import Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
+from auth_service.commands.guesses import admit_guess, admit_second_guess
 from auth_service.commands.sign_in import (
     SecondFactorNeeded,
-    admit_guess,
-    admit_second_guess,
     complete_sign_in,
     note_failed_sign_in,
     sign_in,
@@ -69,14 +68,14 @@ async def take_sign_in(
     password: Annotated[str, Form(max_length=FIELD_LENGTH_MAX)] = "",
     next_path: Annotated[str, Form(alias="next")] = "",
 ) -> Response:
-    """Count, then check, then begin: three steps with a transaction of their own (see `commands.sign_in`)."""
+    """Count, then check, then begin (see `commands.sign_in`)."""
     database = runtime_of(request).database
     seat = seat_of(request, person.session_id if person is not None else None)
     target = safe_next(settings, next_path)
     name = _counted_name(login)
-    async with database.transaction() as session:
-        account = await account_by_login(session, name)
+    async with database.single_writes() as session:
         admitted = await admit_guess(session, settings, name, seat.address)
+        account = await account_by_login(session, name)
     usable = account if admitted and account is not None and not account.blocked else None
     stored = usable.password_hash if usable is not None else None
     # Every refusal costs one hash, so that the time tells nothing either.
@@ -130,8 +129,8 @@ async def take_code(
     database = runtime_of(request).database
     seat = seat_of(request, person.session_id if person is not None else None)
     secret = None
-    async with database.transaction() as session:
-        admitted = await admit_second_guess(session, settings, half, seat.address)
+    async with database.single_writes() as session:
+        admitted = await admit_second_guess(session, settings, half.account_id, seat.address)
     if admitted and len(code) <= CODE_LENGTH_MAX:
         async with database.transaction() as session:
             secret = await complete_sign_in(session, settings, half, code=code, seat=seat)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import select
 
-from auth_service.domain.sign_in import caller_key
+from auth_service.domain.guesses import caller_key
 from auth_service.models import GuessCounter
 from service_kit.database import ReadSession
 

@@ -16,8 +16,8 @@ from auth_service.domain.accounts import (
     clean_login,
     clean_name,
 )
+from auth_service.domain.guesses import LONGEST_WAIT_S, wait_after
 from auth_service.domain.keys import KeyRing, StoredKey, UnreadableKeyError, generate_key, seal, unseal
-from auth_service.domain.sign_in import LONGEST_WAIT_S, WaitRule
 from auth_service.settings import ClientDefinition
 
 SECRET = "a-secret-key-of-32-characters-or-more"
@@ -109,10 +109,9 @@ class TestWaits:
     @given(st.integers(1, 20), st.integers(0, 200))
     def test_waits_grow_and_end(self, free: int, failures: int) -> None:
         """No wait while tries are free; then each is at least as long as the one before,never endless."""
-        rule = WaitRule(free)
-        wait = rule.wait_after(failures)
+        wait = wait_after(failures, free=free)
         assert (wait > timedelta()) == (failures >= free)
-        assert wait <= rule.wait_after(failures + 1) <= timedelta(seconds=LONGEST_WAIT_S)
+        assert wait <= wait_after(failures + 1, free=free) <= timedelta(seconds=LONGEST_WAIT_S)
 
 
 class TestKeys:

@@ -1,7 +1,6 @@
 """How long somebody waits after wrong guesses, and under which key they are counted."""
 
 import hashlib
-from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
@@ -12,22 +11,16 @@ FORGOTTEN_AFTER = timedelta(hours=1)
 """Failures older than this no longer count."""
 
 
-@dataclass(frozen=True)
-class WaitRule:
+def wait_after(failures: int, *, free: int) -> timedelta:
     """After `free` failures each further one doubles the wait, up to the longest."""
+    if failures < free:
+        return timedelta()
+    doublings = min(failures - free, DOUBLINGS_MAX)
+    return timedelta(seconds=min(FIRST_WAIT_S * 2**doublings, LONGEST_WAIT_S))
 
-    free: int
 
-    def wait_after(self, failures: int) -> timedelta:
-        if failures < self.free:
-            return timedelta()
-        doublings = min(failures - self.free, DOUBLINGS_MAX)
-        return timedelta(seconds=min(FIRST_WAIT_S * 2**doublings, LONGEST_WAIT_S))
-
-    @property
-    def waits(self) -> list[timedelta]:
-        """Those of one failure less than `free`, of `free`, and of each after it that waits longer."""
-        return [self.wait_after(self.free + more) for more in range(-1, DOUBLINGS_MAX + 1)]
+WAITS = [wait_after(failures, free=1) for failures in range(DOUBLINGS_MAX + 2)]
+"""None while tries are free, then that of each failure more that waits longer."""
 
 
 def account_key(login: str) -> bytes:
