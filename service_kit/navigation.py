@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
-from service_kit.roles import CurrentUser, Role
+from service_kit.roles import Role
 from service_kit.text import message as _
 
 
@@ -104,24 +104,24 @@ SERVICE_LABELS = {
 
 
 def navigation(
-    public_urls: Mapping[str, str], user: CurrentUser | None, service: str, path: str
-) -> list[Link]:
-    """The links for this person; the one whose place holds the present page is marked as current."""
-    if user is None:
-        return []
+    public_urls: Mapping[str, str], service: str, role: Role | None, path: str
+) -> tuple[Link, ...]:
+    """The links for this role; the one whose place holds the present page is marked as current."""
+    if role is None:
+        return ()
     open_places = [
         replace(place, service=service) if service in place.also_in else place
         for place in PLACES
-        if place.service in public_urls and (place.roles is None or user.role in place.roles)
+        if place.service in public_urls and (place.roles is None or role in place.roles)
     ]
-    open_places.sort(key=lambda place: user.role in place.last_for)
+    open_places.sort(key=lambda place: role in place.last_for)
     # The longest fitting path wins: the page of all tasks is not also the page of my tasks.
     here = max(
         (place for place in open_places if place.service == service and _depth(place, path)),
         key=lambda place: _depth(place, path),
         default=None,
     )
-    return [
+    return tuple(
         Link(
             place.label,
             _short(public_urls, service, place),
@@ -130,7 +130,7 @@ def navigation(
             place.brief or place.label,
         )
         for place in open_places
-    ]
+    )
 
 
 def _depth(place: Place, path: str) -> int:

@@ -21,10 +21,12 @@ from jinja2 import (
     Environment,
     PackageLoader,
     StrictUndefined,
+    Template,
     nodes,
     pass_context,
 )
 from jinja2.bccache import Bucket
+from jinja2.environment import TemplateModule
 from jinja2.runtime import Context
 from jinja2.visitor import NodeTransformer
 from markupsafe import Markup
@@ -94,6 +96,15 @@ class _Translating(NodeTransformer):
                 return node
 
 
+class _Template(Template):
+    """A template that is imported knows what its environment knows, whoever imports it."""
+
+    def _get_default_module(self, ctx: Context | None = None) -> TemplateModule:
+        # The library would compare all names that both know, at each import.
+        del ctx
+        return super()._get_default_module()
+
+
 class _Environment(Environment):
     """Templates in one language: most of what a page says is then text like the markup around it."""
 
@@ -118,6 +129,8 @@ class Pages:
             loaders.insert(0, PackageLoader(package))
         self.loader = ChoiceLoader(loaders)
         self._environments: dict[str, Environment] = {}
+        # Everybody of one role sees the same on one page.
+        self._navigation = lru_cache(partial(navigation, settings.public_urls, settings.name))
         self._known: dict[str, Any] = {}
 
     def environment(self, locale: str) -> Environment:
@@ -135,13 +148,16 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
             bytecode_cache=_compiled(locale, catalogues()),
+            # Looking at the file of each template anew would cost every page a handful of calls.
+            auto_reload=False,
         )
+        environment.template_class = _Template
         environment.globals.update(
             _=gettext,
             gettext=gettext,
             ngettext=ngettext,
             url=self.url,
-            static=self.static,
+            static=lru_cache(self.static),
             service_url=self.service_url,
             money=format_cents,
             short_money=partial(format_cents, short=True),
@@ -222,7 +238,7 @@ class Pages:
         return {
             "request": request,
             "user": user,
-            "navigation": tuple(navigation(settings.public_urls, user, settings.name, place)),
+            "navigation": self._navigation(None if user is None else user.role, place),
             "lies_in": place,
             "here": public_path(request),
             "csp_nonce": request.state.csp_nonce,

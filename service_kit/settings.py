@@ -1,5 +1,6 @@
 """What a process is told by its environment: `<SERVICE>_X` wins over `ATES_X`."""
 
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 from urllib.parse import urlsplit
@@ -98,20 +99,21 @@ class ServiceSettings(BaseSettings):
             raise ValueError("clock_file moves business time and is refused outside the local environment")
         return self
 
-    @property
+    # Every page asks for these dozens of times.
+    @cached_property
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.business_time_zone)
 
-    @property
+    @cached_property
     def public_url(self) -> str:
         return self.public_urls[self.name].rstrip("/")
 
-    @property
+    @cached_property
     def public_path(self) -> str:
         """Path of the public address, `/tracker` or empty: the prefix of every link we write."""
         return urlsplit(self.public_url).path.rstrip("/")
 
-    @property
+    @cached_property
     def issuer(self) -> str:
         return self.public_urls["auth"].rstrip("/")
 

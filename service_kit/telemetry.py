@@ -13,6 +13,7 @@ from opentelemetry import propagate, trace
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from prometheus_client import Counter, Gauge, Histogram
 
 correlation_id: ContextVar[str | None] = ContextVar("correlation_id", default=None)
@@ -126,8 +127,11 @@ def configure_logging(service: str, process: str, level: str = "INFO") -> None:
 
 
 def configure_tracing(service: str, endpoint: str | None) -> None:
-    """Record spans; export them only when an endpoint is set."""
-    provider = TracerProvider(resource=Resource.create({"service.name": service}))
+    """Record spans where an endpoint is set; without one traces have their ids and nothing else."""
+    provider = TracerProvider(
+        sampler=None if endpoint else ALWAYS_OFF,
+        resource=Resource.create({"service.name": service}),
+    )
     if endpoint:
         # The exporter is heavy to load, and most processes have nobody to send to.
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
