@@ -12,7 +12,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from service_kit.errors import FieldError, Invalid, ServiceError, TooMany
 from service_kit.identity import Actor, Role, require
 from service_kit.paging import Page, Paging
-from service_kit.serving.payloads import Payload
+from service_kit.serving.payloads import Payload, answered
 from service_kit.serving.transactions import SAFE_METHODS
 from service_kit.text import message as _
 from service_kit.text import shown
@@ -177,7 +177,7 @@ async def create_tasks(session: Writing, actor: Actor, new: NewTasks, dice: Dice
     return BatchView(created=len(tasks), results=sorted(results, key=lambda result: result.row))
 
 
-@router.get("/tasks")
+@router.get("/tasks", response_model=Page[TaskView])
 async def list_tasks(
     session: Reading,
     actor: Actor,
@@ -194,7 +194,7 @@ async def list_tasks(
     ] = None,
     created_from: AwareDatetime | None = None,
     created_before: AwareDatetime | None = None,
-) -> Page[TaskView]:
+) -> Response:
     """List tasks, newest first."""
     wanted = domain.TaskFilter(
         status=status,
@@ -204,7 +204,7 @@ async def list_tasks(
         created_before=created_before,
     )
     found = await queries.tasks(session, page, wanted)
-    return found.of(TaskView.model_validate)
+    return answered(Page[TaskView].model_validate(found, from_attributes=True))
 
 
 @router.get("/tasks/{task_id}")

@@ -26,7 +26,7 @@ def web(settings: ServiceSettings) -> FastAPI:
         package="tracker",
         routers=[
             api.router,
-            pages.router,
+            *pages.ROUTERS,
             live_routes(FOLLOWED),
             dead_letter_routes(consumers.router.hears),
             trace_routes(),

@@ -11,8 +11,9 @@ from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from service_kit.context import clock
-from service_kit.database import Session
+from service_kit.database import Session, notify_after_commit
 from service_kit.ids import new_id
+from service_kit.live.changes import CHANNEL as LIVE_CHANNEL
 from service_kit.live.changes import announce
 from service_kit.outbox import Outgoing, publish, publish_many
 from service_kit.roles import CurrentUser
@@ -23,7 +24,7 @@ from tracker.models import ELIGIBLE, Account, Task, TaskHistory, TaskSearch
 
 LOCKED = select(Task).where(Task.id == bindparam("task_id")).with_for_update()
 
-# The task and its history in one round trip: nothing is clicked as often as this.
+# The task, its history and its news in one round trip: nothing is clicked as often as this.
 _COMPLETED = sql(
     f"""
     WITH done AS (
@@ -32,6 +33,9 @@ _COMPLETED = sql(
     ), remembered AS (
         INSERT INTO task_history (id, task_id, kind, cycle, actor_id, assignee_id, occurred_at)
         SELECT :step, id, 'completed', cycle, :actor, assignee_id, :at FROM done
+    ), told AS (
+        INSERT INTO live_changes (topic)
+        SELECT unnest(ARRAY['tasks', 'task:' || id, 'person:' || assignee_id]) FROM done
     )
     SELECT {", ".join(Task.__table__.c.keys())} FROM done
     """  # noqa: S608  names of columns
@@ -135,7 +139,7 @@ async def update_task(
     )
     await _let_find(session, [task])
     await publish(session, fact, key=task.id, occurred_at=now)
-    await announce(session, _places_of(task))
+    await announce(session, {"tasks", f"task:{task.id}", f"person:{task.assignee_id}"})
     return task
 
 
@@ -152,15 +156,10 @@ async def complete_task(session: Session, actor: CurrentUser, task_id: UUID) -> 
         # Says why not, unless the task has become this person's just now.
         domain.refuse_completion(actor_id=actor.guid, assignee_id=found.assignee_id, status=found.status)
         task = await session.scalar(COMPLETED, done)
+    notify_after_commit(session, LIVE_CHANNEL)
     fact = TaskCompleted(task_id=task.id, user_guid=actor.guid, cycle=task.cycle, completed_at=now)
     await publish(session, fact, key=task.id, occurred_at=now)
-    await announce(session, _places_of(task))
     return task
-
-
-def _places_of(task: Task) -> set[str]:
-    """Where open pages show the task."""
-    return {"tasks", f"task:{task.id}", f"person:{task.assignee_id}"}
 
 
 async def _locked(session: Session, task_id: UUID) -> Task:

@@ -13,7 +13,7 @@ from tracker import commands, queries
 from tracker.domain import DistributionStatus
 from tracker.pages.access import RUNNERS
 
-router = ServiceRouter(dependencies=[require(*RUNNERS)])
+router = ServiceRouter(include_in_schema=False, dependencies=[require(*RUNNERS)])
 
 
 @router.post("/distributions")

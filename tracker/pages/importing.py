@@ -14,7 +14,7 @@ from tracker.pages.access import RUNNERS
 
 IMPORT_BYTES_MAX = 10 * 1024 * 1024
 
-router = ServiceRouter(dependencies=[require(*RUNNERS)])
+router = ServiceRouter(include_in_schema=False, dependencies=[require(*RUNNERS)])
 
 
 @router.get("/imports")

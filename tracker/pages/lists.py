@@ -28,7 +28,7 @@ from tracker.domain import FilterInvalid, Status, TaskFilter
 from tracker.models import Task
 from tracker.pages.access import EMPLOYEES, RUNNERS, Field
 
-router = ServiceRouter(dependencies=[require(*EMPLOYEES)])
+router = ServiceRouter(include_in_schema=False, dependencies=[require(*EMPLOYEES)])
 
 EXPORT_ROWS_MAX = 100_000
 EXPORT_IN_MEMORY_BYTES = 2 * 1024 * 1024

@@ -21,7 +21,7 @@ from tracker.pages.markdown import description_html
 
 HISTORY_SHOWN = PageRequest(limit=200)
 
-router = ServiceRouter(dependencies=[require(*EMPLOYEES)])
+router = ServiceRouter(include_in_schema=False, dependencies=[require(*EMPLOYEES)])
 
 
 @router.get("/")

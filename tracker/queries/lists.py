@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import defer
 
 from service_kit.database import ReadSession
@@ -11,12 +11,13 @@ from service_kit.roles import CurrentUser
 from tracker.domain import ImportNotFound
 from tracker.models import SavedFilter, TaskImport
 
+SAVED = (
+    select(SavedFilter).where(SavedFilter.account_id == bindparam("account_id")).order_by(SavedFilter.name)
+)
+
 
 async def saved_filters(session: ReadSession, actor: CurrentUser) -> Sequence[SavedFilter]:
-    rows = await session.scalars(
-        select(SavedFilter).where(SavedFilter.account_id == actor.guid).order_by(SavedFilter.name)
-    )
-    return rows.all()
+    return (await session.scalars(SAVED, {"account_id": actor.guid})).all()
 
 
 async def task_import(session: ReadSession, import_id: UUID) -> TaskImport:

@@ -2,15 +2,27 @@
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime, time
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Select, func, select, tuple_
+from sqlalchemy import (
+    ARRAY,
+    Integer,
+    Result,
+    Select,
+    Uuid,
+    any_,
+    bindparam,
+    func,
+    literal_column,
+    select,
+    tuple_,
+)
 
 from service_kit.context import clock, settings
 from service_kit.database import ReadSession
 from service_kit.paging import Page, PageRequest
-from service_kit.rows import any_of
 from tracker.domain import Status, TaskFilter, TaskNotFound
 from tracker.models import ELIGIBLE, Account, Task, TaskHistory, TaskSearch
 from tracker.queries.searching import found_ids, is_searched
@@ -41,7 +53,24 @@ class TaskLine(NamedTuple):
     reward_cents: int | None
 
 
-LINE = tuple(Task.__table__.c[name] for name in TaskLine._fields)
+TASKS = select(Task)
+LINES = select(*(Task.__table__.c[name] for name in TaskLine._fields))
+
+NARROWED_BY = {
+    "status": Task.status == bindparam("status"),
+    "assignee_id": Task.assignee_id == bindparam("assignee_id"),
+    "before": Task.id < bindparam("before"),
+    "found": Task.id == any_(bindparam("found", type_=ARRAY(Uuid))),
+}
+"""What a list can be narrowed by, as conditions on parameters."""
+
+# The state is written out, so that a plan for any parameters can use the index of what is done.
+DONE = LINES.where(
+    Task.assignee_id == bindparam("assignee_id"), Task.status == literal_column(f"'{Status.DONE}'")
+).order_by(Task.completed_at.desc(), Task.id.desc())
+DONE_SINCE = DONE.where(Task.completed_at >= bindparam("since")).limit(DONE_TODAY_SHOWN_MAX)
+
+WORKERS = select(Account.id).where(ELIGIBLE).order_by(Account.id).limit(WORKERS_SHOWN_MAX)
 
 
 async def task(session: ReadSession, task_id: UUID) -> Task:
@@ -54,39 +83,43 @@ async def task(session: ReadSession, task_id: UUID) -> Task:
 
 async def tasks(session: ReadSession, page: PageRequest, wanted: TaskFilter | None = None) -> Page[Task]:
     """List tasks with all they say, newest first."""
-    rows = await session.scalars(await _part(session, select(Task), page, wanted))
+    rows = (await _part(session, TASKS, page, wanted)).scalars()
     return page.page(rows.all(), lambda row: (row.id,))
 
 
 async def lines(session: ReadSession, page: PageRequest, wanted: TaskFilter | None = None) -> Page[TaskLine]:
     """List what lists show of tasks, newest first."""
-    rows = _lines(await session.execute(await _part(session, select(*LINE), page, wanted)))
+    rows = _lines(await _part(session, LINES, page, wanted))
     return page.page(rows, lambda row: (row.id,))
 
 
 async def _part(
-    session: ReadSession, statement: Select[S], page: PageRequest, wanted: TaskFilter | None
-) -> Select[S]:
+    session: ReadSession, shown: Select[S], page: PageRequest, wanted: TaskFilter | None
+) -> Result[S]:
     after = page.after(UUID)
-    return await _narrowed(session, statement, wanted, page.limit + 1, after[0] if after else None)
+    return await _newest(session, shown, wanted or TaskFilter(), page.limit + 1, after[0] if after else None)
 
 
-async def _narrowed(
-    session: ReadSession, statement: Select[S], wanted: TaskFilter | None, limit: int, before: UUID | None
-) -> Select[S]:
+async def _newest(
+    session: ReadSession, shown: Select[S], wanted: TaskFilter, limit: int, before: UUID | None
+) -> Result[S]:
     """The newest tasks that a filter shows, of those older than `before`."""
-    wanted = wanted or TaskFilter()
-    listed = []
-    if wanted.status is not None:
-        listed.append(Task.status == wanted.status)
-    if wanted.assignee_id is not None:
-        listed.append(Task.assignee_id == wanted.assignee_id)
+    given: dict[str, object] = {"status": wanted.status, "assignee_id": wanted.assignee_id}
+    given = {name: value for name, value in given.items() if value is not None}
     if is_searched(wanted):
-        ids = await found_ids(session, listed, wanted, before=before, limit=limit)
-        listed = [Task.id == any_of(ids)]
+        listed = [getattr(Task, name) == value for name, value in given.items()]
+        given = {"found": await found_ids(session, listed, wanted, before=before, limit=limit)}
     elif before is not None:
-        listed.append(Task.id < before)
-    return statement.where(*listed).order_by(Task.id.desc()).limit(limit)
+        given["before"] = before
+    found: Result[S] = await session.execute(_list(shown, *given), given | {"limit": limit})
+    return found
+
+
+@lru_cache
+def _list(shown: Select[S], *narrowed_by: str) -> Select[S]:
+    """Put together once for each kind of list, as that takes longer than the database takes to answer it."""
+    conditions = [NARROWED_BY[name] for name in narrowed_by]
+    return shown.where(*conditions).order_by(Task.id.desc()).limit(bindparam("limit", type_=Integer))
 
 
 def _lines(rows: Iterable[Any]) -> list[TaskLine]:
@@ -97,8 +130,7 @@ async def every_task(session: ReadSession, wanted: TaskFilter) -> AsyncIterator[
     """All tasks that a filter shows, newest first, chunk by chunk."""
     last: UUID | None = None
     while True:
-        statement = await _narrowed(session, select(Task), wanted, EXPORT_CHUNK, last)
-        chunk = (await session.scalars(statement)).all()
+        chunk = (await _newest(session, TASKS, wanted, EXPORT_CHUNK, last)).scalars().all()
         if chunk:
             yield chunk
             last = chunk[-1].id
@@ -123,12 +155,10 @@ async def open_with_key(session: ReadSession, jira_id: str | None) -> Sequence[T
 
 async def done(session: ReadSession, assignee_id: UUID, page: PageRequest) -> Page[TaskLine]:
     """What somebody has ever completed, the latest first."""
-    statement = select(*LINE).where(Task.assignee_id == assignee_id, Task.status == Status.DONE)
+    statement = DONE.limit(page.limit + 1)
     if (after := page.after(datetime, UUID)) is not None:
         statement = statement.where(tuple_(Task.completed_at, Task.id) < tuple_(*after))
-    rows = await session.execute(
-        statement.order_by(Task.completed_at.desc(), Task.id.desc()).limit(page.limit + 1)
-    )
+    rows = await session.execute(statement, {"assignee_id": assignee_id})
     return page.page(_lines(rows), lambda row: (row.completed_at, row.id))
 
 
@@ -136,21 +166,13 @@ async def done_today(session: ReadSession, assignee_id: UUID) -> Sequence[TaskLi
     """What somebody completed on the present business day, the latest first."""
     zone = settings(session, TrackerSettings).zone
     day_began = datetime.combine(clock(session).today(zone), time.min, zone)
-    rows = await session.execute(
-        select(*LINE)
-        .where(Task.assignee_id == assignee_id, Task.status == Status.DONE, Task.completed_at >= day_began)
-        .order_by(Task.completed_at.desc(), Task.id.desc())
-        .limit(DONE_TODAY_SHOWN_MAX)
-    )
+    rows = await session.execute(DONE_SINCE, {"assignee_id": assignee_id, "since": day_began})
     return _lines(rows)
 
 
 async def workers(session: ReadSession, *, besides: UUID | None = None) -> Sequence[UUID]:
     """Whom a list can be narrowed to: who may get tasks, and `besides` in any case."""
-    found = await session.scalars(
-        select(Account.id).where(ELIGIBLE).order_by(Account.id).limit(WORKERS_SHOWN_MAX)
-    )
-    listed = list(found)
+    listed = list(await session.scalars(WORKERS))
     return listed if besides is None or besides in listed else [*listed, besides]
 
 
