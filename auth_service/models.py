@@ -150,6 +150,9 @@ class OAuthClient(Base):
     id_token_alg: Mapped[Algorithm] = mapped_column(Text, server_default=text("'RS256'"))
     """By which algorithm its ID and logout tokens are signed."""
 
+    auth_method: Mapped[str | None] = mapped_column(Text)
+    """The one way by which it proves itself, as it registered; absent: any that fits what it has."""
+
     registration_digest: Mapped[bytes | None] = mapped_column(LargeBinary)
     """Of the token by which a client that registered itself changes its description (RFC 7592)."""
 

@@ -5,11 +5,11 @@ people are asked for their consent, and its tokens open no service.
 """
 
 import hmac
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from fastapi import Depends, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from auth_service.api.described import OAUTH_ERRORS, PROBLEMS, Responses
 from auth_service.api.protocol import OwnSettings
@@ -19,8 +19,8 @@ from auth_service.commands.clients import (
     withdraw_registration,
 )
 from auth_service.commands.guesses import admit_address, guessed_right
-from auth_service.commands.oauth import ProviderClient
-from auth_service.domain.clients import ClientForm, MalformedClient
+from auth_service.commands.oauth import PRIVATE_KEY_JWT, ProviderClient
+from auth_service.domain.clients import ClientForm, MalformedClient, Proof, public_keys
 from auth_service.domain.keys import ID_TOKENS, Algorithm
 from auth_service.domain.tokens import digest
 from auth_service.models import OAuthClient
@@ -42,7 +42,7 @@ NOBODY: Responses = {status: PROBLEMS[status] for status in (401, 404)}
 
 Line = Annotated[str, Field(max_length=LINE_MAX)]
 Lines = Annotated[tuple[Line, ...], Field(max_length=LIST_MAX)]
-Method = Literal["client_secret_basic", "client_secret_post", "none"]
+Method = Literal["client_secret_basic", "client_secret_post", "private_key_jwt", "none"]
 
 
 class Metadata(BaseModel):
@@ -55,6 +55,8 @@ class Metadata(BaseModel):
     post_logout_redirect_uris: Lines = ()
     backchannel_logout_uri: Line | None = None
     token_endpoint_auth_method: Method = "client_secret_basic"  # noqa: S105  the name of a method
+    jwks: Annotated[dict[str, Any], AfterValidator(public_keys)] | None = None
+    jwks_uri: Any = Field(default=None, exclude=True)
     grant_types: tuple[Literal["authorization_code", "refresh_token"], ...] = ("authorization_code",)
     response_types: tuple[Literal["code"], ...] = ("code",)
     scope: Line = "openid profile"
@@ -63,9 +65,24 @@ class Metadata(BaseModel):
     client_secret: Line | None = Field(default=None, exclude=True)
     """Both are shown by a client that describes itself anew, and never taken from there."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def keys_are_for_proofs(cls, said: Any) -> Any:
+        """Leave out what is of use only to somebody who proves themselves by a key."""
+        if not isinstance(said, dict) or said.get("token_endpoint_auth_method") == PRIVATE_KEY_JWT:
+            return said
+        return {name: value for name, value in said.items() if name not in {"jwks", "jwks_uri"}}
+
+    @model_validator(mode="after")
+    def proofs_need_keys(self) -> Self:
+        by_key = self.token_endpoint_auth_method == PRIVATE_KEY_JWT
+        if by_key and (self.jwks is None or self.jwks_uri is not None):
+            raise ValueError("private_key_jwt needs jwks; nothing is fetched from a jwks_uri")
+        return self
+
     @property
-    def confidential(self) -> bool:
-        return self.token_endpoint_auth_method.startswith("client_secret")
+    def proof(self) -> Proof:
+        return Proof(self.token_endpoint_auth_method, self.jwks)
 
     def form(self) -> ClientForm:
         return ClientForm(
@@ -88,9 +105,12 @@ async def _metadata(request: Request) -> Metadata | Response:
     try:
         return Metadata.model_validate_json(await request.body())
     except ValidationError as error:
-        field = ".".join(str(part) for part in error.errors()[0]["loc"])
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
         kind = "invalid_redirect_uri" if field.startswith("redirect_uris") else "invalid_client_metadata"
-        return _refused(kind, f"This does not fit: {field or 'the document'}"[:LINE_MAX])
+        # Only what our own checks say repeats nothing of what was sent.
+        why = first["ctx"]["error"] if first["type"] == "value_error" else field or "the document"
+        return _refused(kind, f"This does not fit: {why}"[:LINE_MAX])
 
 
 async def shown_token(request: Request, settings: OwnSettings) -> str:
@@ -138,7 +158,7 @@ async def register(request: Request, settings: OwnSettings, token: Token) -> Res
         return metadata
     try:
         async with runtime_of(request).database.transaction() as session:
-            made = await register_client(session, metadata.form(), confidential=metadata.confidential)
+            made = await register_client(session, metadata.form(), metadata.proof)
     except MalformedClient as error:
         return _refused(_kind(error), str(error))
     told = _told(settings, made.client_id, metadata, made.registration_token)
@@ -158,7 +178,9 @@ async def show(settings: OwnSettings, client: Own, token: Token) -> Response:
             "redirect_uris": client.redirect_uris,
             "post_logout_redirect_uris": client.post_logout_redirect_uris,
             "backchannel_logout_uri": client.backchannel_logout_uri,
-            "token_endpoint_auth_method": "client_secret_basic" if client.secret_digest else "none",
+            "token_endpoint_auth_method": client.auth_method
+            or ("client_secret_basic" if client.secret_digest else "none"),
+            "jwks": client.jwks,
             # An administrator may have let it do more than it can say of itself.
             "grant_types": [one for one in client.grant_types if one in OWN_GRANTS],
             "scope": " ".join(client.scopes),
@@ -169,8 +191,8 @@ async def show(settings: OwnSettings, client: Own, token: Token) -> Response:
 
 
 @router.put("/{client_id}", response_class=JSONResponse, responses=OAUTH_ERRORS | {404: PROBLEMS[404]})
-async def replace(request: Request, settings: OwnSettings, client: Own, token: Token) -> Response:
-    """Describe a client anew; its id, secret and kind stay."""
+async def replace(request: Request, settings: OwnSettings, client: Own) -> Response:
+    """Describe a client anew; its id and secret stay, and whether it has one. Answers a new token."""
     metadata = await _metadata(request)
     if isinstance(metadata, Response):
         return metadata
@@ -178,7 +200,7 @@ async def replace(request: Request, settings: OwnSettings, client: Own, token: T
         return _refused("invalid_client_metadata", f"This is not of this client: {wrong}")
     try:
         async with runtime_of(request).database.transaction() as session:
-            await replace_registration(session, client.client_id, metadata.form())
+            token = await replace_registration(session, client.client_id, metadata.form(), metadata.proof)
     except MalformedClient as error:
         return _refused(_kind(error), str(error))
     request.app.state.clients.forget()
@@ -206,11 +228,15 @@ def _of_another(client: OAuthClient, metadata: Metadata) -> str | None:
     secret = metadata.client_secret
     if secret is not None and not ProviderClient(client).check_client_secret(secret):
         return "client_secret"
-    return "token_endpoint_auth_method" if metadata.confidential != bool(client.secret_digest) else None
+    same_kind = (metadata.proof.has_secret, metadata.jwks is None) == (
+        client.secret_digest is not None,
+        client.jwks is None,
+    )
+    return None if same_kind else "token_endpoint_auth_method"
 
 
 def _told(settings: AuthSettings, client_id: str, metadata: Metadata, token: str) -> dict[str, Any]:
-    """What every answer says (RFC 7592, 3); the token is the one that was shown, or the first."""
+    """What every answer says (RFC 7592, 3); the token is the one that is good from now on."""
     return metadata.model_dump(mode="json", exclude_none=True) | {
         "client_id": client_id,
         "registration_client_uri": f"{settings.issuer}/register/{client_id}",

@@ -21,6 +21,7 @@ from auth_service.domain.clients import (
     ClientTaken,
     KeptInSettings,
     MalformedClient,
+    Proof,
     clean_client_id,
     clean_client_name,
 )
@@ -89,20 +90,22 @@ async def create_client(
     return CreatedClient(cleaned, secret)
 
 
-async def register_client(session: Session, form: ClientForm, *, confidential: bool) -> Registered:
+async def register_client(session: Session, form: ClientForm, proof: Proof) -> Registered:
     """Add an application that described itself. Raises `MalformedClient`."""
     made = await create_client(
-        session, None, client_id=f"app-{token_hex(8)}", form=form, confidential=confidential
+        session, None, client_id=f"app-{token_hex(8)}", form=form, confidential=proof.has_secret
     )
-    token = new_secret()
     client = await session.get_one(OAuthClient, made.client_id)
     client.origin = "registration"
-    client.registration_digest = digest(token)
+    token = _take_proof(client, proof)
     return Registered(made.client_id, made.secret, token, int(client.updated_at.timestamp()))
 
 
-async def replace_registration(session: Session, client_id: str, form: ClientForm) -> None:
-    """What an administrator has let it call or do stays. Raises `MalformedClient`."""
+async def replace_registration(session: Session, client_id: str, form: ClientForm, proof: Proof) -> str:
+    """What an administrator has let it call or do stays. Raises `MalformedClient`.
+
+    Answers the token for the next change: the present one has been shown and is good no longer.
+    """
     client = await _kept_by_hand(session, client_id)
     await change_client(
         session,
@@ -114,6 +117,7 @@ async def replace_registration(session: Session, client_id: str, form: ClientFor
             without_pkce=client.without_pkce,
         ),
     )
+    return _take_proof(client, proof)
 
 
 async def withdraw_registration(session: Session, client_id: str) -> None:
@@ -126,7 +130,7 @@ async def withdraw_registration(session: Session, client_id: str) -> None:
 async def change_client(session: Session, actor_id: UUID | None, client_id: str, form: ClientForm) -> None:
     """Change what is described; id and secret stay. Raises `MalformedClient`, `KeptInSettings`."""
     client = await _kept_by_hand(session, client_id)
-    row = _row_of(form, confidential=client.secret_digest is not None)
+    row = _row_of(form, confidential=client.secret_digest is not None or client.jwks is not None)
     changed = sorted(
         name for name, value in row.items() if name != "updated_at" and getattr(client, name) != value
     )
@@ -197,6 +201,14 @@ async def switch_client(session: Session, actor_id: UUID | None, client_id: str,
             .where(TokenFamily.client_id == client_id, TokenFamily.revoked_at.is_(None))
             .values(revoked_at=now, revoked_because="application switched off")
         )
+
+
+def _take_proof(client: OAuthClient, proof: Proof) -> str:
+    """Keep how it proves itself; answers a new token by which it changes its description."""
+    client.auth_method, client.jwks = proof.method, proof.jwks
+    token = new_secret()
+    client.registration_digest = digest(token)
+    return token
 
 
 def _row_of(form: ClientForm, *, confidential: bool) -> dict[str, Any]:

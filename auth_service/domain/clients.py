@@ -2,7 +2,11 @@
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey, RSAKey
 
 from auth_service.domain.keys import ID_TOKENS
 from service_kit.errors import Conflict, Forbidden, Invalid, NotFound
@@ -14,6 +18,14 @@ CLIENT_ID = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
 NAME_LENGTH_MAX = 120
 ADDRESSES_MAX = 20
 ADDRESS_LENGTH_MAX = 500
+KEYS_MAX = 10
+KEY_LENGTH_MAX = 8000
+KEY_MEMBERS = ("kty", "crv", "x", "y", "n", "e", "kid", "use", "alg")
+RSA_BITS = range(2048, 4097)
+MODULUS_LENGTH_MIN = 342
+"""Of 2048 bits, in the letters of base64."""
+
+KEYS_TAKEN = "keys are P-256, or RSA of 2048 to 4096 bits"
 
 GRANTS = {
     "authorization_code": _("Signs people in"),
@@ -71,6 +83,55 @@ class ClientForm:
 
     id_token_alg: str = ID_TOKENS
     """By which algorithm its ID and logout tokens are signed."""
+
+
+@dataclass(frozen=True)
+class Proof:
+    """How a client that registers itself proves itself at the token endpoint."""
+
+    method: str
+    """`client_secret_basic`, `client_secret_post`, `private_key_jwt` or `none`."""
+
+    jwks: dict[str, Any] | None = None
+    """Its public keys, for private_key_jwt."""
+
+    @property
+    def has_secret(self) -> bool:
+        return self.method.startswith("client_secret")
+
+
+def public_keys(jwks: dict[str, Any]) -> dict[str, Any]:
+    """A client's key set, checked: P-256 for ES256, RSA of 2048 to 4096 bits for RS256, public parts alone.
+
+    Raises `ValueError` for anything else: what is said about a key would repeat a part of it.
+    """
+    keys = jwks.get("keys")
+    if not isinstance(keys, list) or not 1 <= len(keys) <= KEYS_MAX:
+        raise ValueError("a key set has 1 to 10 keys")
+    return {"keys": [_public_key(key) for key in keys]}
+
+
+def _public_key(jwk: object) -> dict[str, str]:
+    if not isinstance(jwk, dict) or len(repr(jwk)) > KEY_LENGTH_MAX:
+        raise ValueError("this is no key")
+    if jwk.get("kty") == "RSA" and len(str(jwk.get("n"))) < MODULUS_LENGTH_MIN:
+        # The library only warns of what is this short.
+        raise ValueError(KEYS_TAKEN)
+    try:
+        key = ECKey.import_key(jwk) if jwk.get("kty") == "EC" else RSAKey.import_key(jwk)
+    except (JoseError, ValueError, TypeError, KeyError) as error:
+        raise ValueError("this is no key") from error
+    if key.is_private:
+        raise ValueError("a private key is nobody else's to know")
+    fits = (
+        isinstance(key.public_key.curve, SECP256R1)
+        if isinstance(key, ECKey)
+        else key.public_key.key_size in RSA_BITS
+    )
+    kept = {name: jwk[name] for name in KEY_MEMBERS if name in jwk}
+    if not fits or not all(isinstance(value, str) and value.isprintable() for value in kept.values()):
+        raise ValueError(KEYS_TAKEN)
+    return kept
 
 
 def clean_client_id(value: str) -> str:

@@ -15,11 +15,11 @@ from tests.auth_service.exchange import DEVICE_CODE, ISSUER, ROBOT_KEY, TRACKER,
 ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
-def assertion(key: ECKey = ROBOT_KEY, **changed: Any) -> str:
+def assertion(key: ECKey = ROBOT_KEY, kid: str = "robot-1", **changed: Any) -> str:
     now = int(time.time())
     usual = {"iss": "robot", "sub": "robot", "aud": ISSUER, "exp": now + 60, "iat": now, "jti": str(uuid4())}
     claims = {name: value for name, value in (usual | changed).items() if value is not None}
-    return jwt.encode({"alg": "ES256", "kid": "robot-1"}, claims, key)
+    return jwt.encode({"alg": "ES256", "kid": kid}, claims, key)
 
 
 async def proven(auth: Auth, proof: str, **further: str) -> httpx2.Response:

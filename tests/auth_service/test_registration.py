@@ -4,13 +4,22 @@ from typing import Any
 
 import httpx2
 import pytest
+from joserfc.jwk import ECKey
 
 from tests.auth_service.conftest import MakeAuth
-from tests.auth_service.exchange import ISSUER, Asked, Auth, challenge_of
+from tests.auth_service.exchange import ISSUER, ROBOT_KEY, Asked, Auth, challenge_of
+from tests.auth_service.test_programs import ASSERTION, assertion
 
 INITIAL = "an-initial-token-of-the-operator"
 BACK = "https://self.example.org/back"
 METADATA = {"client_name": "Made itself", "redirect_uris": [BACK], "scope": "openid email", "unknown": [1]}
+
+
+PRIVATE_KEY_JWT = "private_key_jwt"
+
+
+def keys_of(key: ECKey) -> dict[str, Any]:
+    return {"keys": [key.as_dict(private=False)]}
 
 
 @pytest.fixture
@@ -43,6 +52,7 @@ class TestRegistration:
             itself = METADATA | {"client_id": told["client_id"]}
             changed = await client.put(path, json=itself | {"redirect_uris": [BACK + "2"]})
             assert changed.json()["redirect_uris"] == [BACK + "2"]
+            client.headers["Authorization"] = f"Bearer {changed.json()['registration_access_token']}"
             assert (await client.put(path, json=itself | {"redirect_uris": ["x"]})).json()["error"] == (
                 "invalid_redirect_uri"
             )
@@ -57,7 +67,7 @@ class TestRegistration:
         assert told["registration_access_token"] not in stored
 
     async def test_description_of_another(self, open_auth: Auth) -> None:
-        """A new description names its client, changes neither secret nor kind, and has the token."""
+        """A new description names its client and changes neither secret nor kind."""
         told = (await register(open_auth)).json()
         token = told["registration_access_token"]
         path = f"/register/{told['client_id']}"
@@ -67,17 +77,87 @@ class TestRegistration:
             assert shown.headers["Cache-Control"] == "no-store"
             itself = METADATA | {"client_id": told["client_id"], "client_secret": told["client_secret"]}
             changed = await client.put(path, json=itself)
-            assert changed.json()["registration_access_token"] == token
             assert "client_secret" not in changed.json()
+            fresh = changed.json()["registration_access_token"]
+            assert fresh != token
+            assert (await client.get(path)).status_code == 401
+            client.headers["Authorization"] = f"Bearer {fresh}"
             for wrong in (
                 {"client_id": "tracker"},
                 {"client_id": None},
                 {"client_secret": "another"},
                 {"client_secret": 1},
                 {"token_endpoint_auth_method": "none"},
+                {"token_endpoint_auth_method": PRIVATE_KEY_JWT, "jwks": keys_of(ROBOT_KEY)},
             ):
                 answer = await client.put(path, json=itself | wrong)
                 assert (answer.status_code, answer.json()["error"]) == (400, "invalid_client_metadata"), wrong
+
+    async def test_by_the_registered_method_alone(self, open_auth: Auth) -> None:
+        """What a client said of its proof is read back, and no other way of proving is taken from it."""
+        for method, other in (
+            ("client_secret_post", "client_secret_basic"),
+            ("client_secret_basic", "client_secret_post"),
+        ):
+            told = (await register(open_auth, token_endpoint_auth_method=method, jwks={"keys": []})).json()
+            own = {"Authorization": f"Bearer {told['registration_access_token']}"}
+            async with open_auth.client(headers=own) as client:
+                shown = (await client.get(f"/register/{told['client_id']}")).json()
+            assert told["token_endpoint_auth_method"] == shown["token_endpoint_auth_method"] == method
+            assert "jwks" not in shown
+            client_id, secret = told["client_id"], told["client_secret"]
+            errors = {}
+            form = {"grant_type": "authorization_code", "code": "x", "redirect_uri": BACK}
+            by_post = form | {"client_id": client_id, "client_secret": secret}
+            errors["client_secret_post"] = (await open_auth.token(by_post, None)).json()["error"]
+            by_basic = await open_auth.token(form, httpx2.BasicAuth(client_id, secret))
+            errors["client_secret_basic"] = by_basic.json()["error"]
+            assert (errors[method], errors[other]) == ("invalid_grant", "invalid_client")
+
+    async def test_with_keys_of_its_own(self, open_auth: Auth) -> None:
+        """A client brings its public keys, proves itself by them, and changes them with its description."""
+        first, second = (ECKey.generate_key("P-256", {"kid": "own"}) for _ in range(2))
+        by_key = {"token_endpoint_auth_method": PRIVATE_KEY_JWT}
+        told = (await register(open_auth, **by_key, jwks=keys_of(first))).json()
+        assert "client_secret" not in told
+        client_id = told["client_id"]
+
+        async def tried(key: ECKey) -> str:
+            proof = assertion(key, kid="own", iss=client_id, sub=client_id)
+            form = {"grant_type": "authorization_code", "code": "x", "redirect_uri": BACK}
+            proven = {"client_assertion_type": ASSERTION, "client_assertion": proof}
+            error: str = (await open_auth.token(form | proven, None)).json()["error"]
+            return error
+
+        assert (await tried(first), await tried(second)) == ("invalid_grant", "invalid_client")
+        own = {"Authorization": f"Bearer {told['registration_access_token']}"}
+        async with open_auth.client(headers=own) as client:
+            path = f"/register/{client_id}"
+            assert (await client.get(path)).json()["jwks"] == told["jwks"] == keys_of(first)
+            changed = METADATA | by_key | {"client_id": client_id, "jwks": keys_of(second)}
+            assert (await client.put(path, json=changed)).status_code == 200
+        assert (await tried(first), await tried(second)) == ("invalid_client", "invalid_grant")
+
+    async def test_keys_that_are_none(self, open_auth: Auth) -> None:
+        """Private, weak, foreign or malformed keys are refused, and nothing of them is repeated."""
+        private = ROBOT_KEY.as_dict(private=True)
+        weak = {"kty": "RSA", "e": "AQAB", "n": "x" * 171}
+        public = ROBOT_KEY.as_dict(private=False)
+        sets: list[Any] = [
+            *({"keys": [key]} for key in (private, weak, 1)),
+            {"keys": [ECKey.generate_key("P-384").as_dict(private=False)]},
+            {"keys": [{"kty": "oct", "k": "c2VjcmV0"}]},
+            *({"keys": [public | changed]} for changed in ({"kid": "\x00"}, {"kid": 1}, {"x": "x"})),
+            {"keys": [public | {"x5c": "x" * 9000}]},
+            *({"keys": keys} for keys in ([public] * 11, [], 1)),
+            *({}, 1, None),
+        ]
+        elsewhere = {"jwks_uri": "https://self.example.org/keys"}
+        refused: list[dict[str, Any]] = [{"jwks": keys} for keys in sets]
+        for wrong in (*refused, elsewhere, elsewhere | {"jwks": {"keys": [public]}}):
+            answer = await register(open_auth, token_endpoint_auth_method=PRIVATE_KEY_JWT, **wrong)
+            assert (answer.status_code, answer.json()["error"]) == (400, "invalid_client_metadata"), wrong
+            assert str(private["d"]) not in answer.text
 
     async def test_without_the_token(self, open_auth: Auth) -> None:
         """Without the operator's token, or with that of another client, nothing is registered or shown."""

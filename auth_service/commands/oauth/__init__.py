@@ -14,7 +14,7 @@ from auth_service.commands.oauth.authorizing import (
     SignInNeeded,
     authorize,
 )
-from auth_service.commands.oauth.client import ProviderClient
+from auth_service.commands.oauth.client import PRIVATE_KEY_JWT, ProviderClient
 from auth_service.commands.oauth.exchange import (
     authorize_device,
     exchange_from_memory,
@@ -27,6 +27,7 @@ from auth_service.commands.oauth.server import SCOPES, KnownClients, Provider, m
 from auth_service.commands.oauth.trying import Trial, try_client
 
 __all__ = [
+    "PRIVATE_KEY_JWT",
     "RESPONSE_MODES",
     "SCOPES",
     "Authorized",

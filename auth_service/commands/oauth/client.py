@@ -53,6 +53,8 @@ class ProviderClient(ClientMixin):
 
     def check_endpoint_auth_method(self, method: str, endpoint: str) -> bool:
         del endpoint
+        if self.row.auth_method is not None:
+            return method == self.row.auth_method
         if self.row.jwks is not None:
             return method == PRIVATE_KEY_JWT
         if self.row.secret_digest is None:
