@@ -2,16 +2,19 @@
 
 Starts engines of its own in a folder that is deleted afterwards. The ledger is filled through the function
 that posts: 60 of 100 accounts end the day with a positive balance, the others with a debt. Then the day is
-closed by billing's own command, in one process with a poster that posts an assignment of the next day every
-20 ms, as in billing's worker. Afterwards `billing verify` must find nothing, else the figure is void. The
-limit measured beside it is COPY alone writing the tables, as they stand then, into tables of the same shape.
+closed by billing's own commands, in one process with a poster that posts an assignment of the next day to one
+of these accounts every 20 ms, as in billing's worker. Afterwards `billing verify` must find nothing, else the
+figure is void. The limit measured beside it is COPY alone writing the tables, as they stand then, into tables
+of the same shape.
 """
 
 import argparse
 import asyncio
 import json
 import os
+import random
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -48,8 +51,9 @@ select count(*) from post_entries($1, $2, $3::uuid[], $4::uuid[], $5::text[], $6
 """
 
 
-async def fill(stage: Stage, accounts: int) -> None:
+async def fill(stage: Stage, workers: Sequence[UUID]) -> None:
     """One entry for each account: a reward for those who end with money, a fee for the others."""
+    accounts = len(workers)
     connection = await asyncpg.connect(stage.superuser(BILLING.name))
     day = NOON.date()
     try:
@@ -64,7 +68,7 @@ async def fill(stage: Stage, accounts: int) -> None:
             await connection.execute(
                 FILL,
                 *(COMPANY, NOON, [new_id() for _ in tasks], [new_id() for _ in tasks], kinds, tasks),
-                *([1] * many, [UUID(int=number + 1) for number in numbers], [NOON] * many, [day] * many),
+                *([1] * many, [workers[number] for number in numbers], [NOON] * many, [day] * many),
                 *([day], [MIDNIGHT - timedelta(days=1)]),
             )
         await connection.execute("vacuum analyze")
@@ -75,8 +79,10 @@ async def fill(stage: Stage, accounts: int) -> None:
 class Poster:
     """Posts one assignment after the other and notes how long each took from the moment it was due."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, workers: Sequence[UUID]) -> None:
         self._database = database
+        self._workers = workers
+        self._random = random.Random(1)
         self.waits: list[float] = []
 
     async def run(self) -> None:
@@ -84,14 +90,14 @@ class Poster:
         while True:
             await asyncio.sleep(max(0.0, due - time.monotonic()))
             async with self._database.transaction() as session:
-                await commands.post_task_facts(session, [_assignment()])
+                await commands.post_task_facts(session, [_assignment(self._random.choice(self._workers))])
             self.waits.append(time.monotonic() - due)
             due = max(due + POST_EVERY_S, time.monotonic())
 
 
-def _assignment() -> Received[TaskAssigned]:
+def _assignment(worker: UUID) -> Received[TaskAssigned]:
     moment = MIDNIGHT + timedelta(minutes=2)
-    fact = TaskAssigned(task_id=new_id(), user_guid=UUID(int=1), cycle=1, assigned_at=moment)
+    fact = TaskAssigned(task_id=new_id(), user_guid=worker, cycle=1, assigned_at=moment)
     return Received(
         data=fact,
         event_id=new_id(),
@@ -113,14 +119,15 @@ def _database(settings: BillingSettings, schemas: SchemaClient) -> Database:
     )
 
 
-async def close(stage: Stage, accounts: int) -> dict[str, Any]:
+async def close(stage: Stage, workers: Sequence[UUID]) -> dict[str, Any]:
     told = environment(BILLING, stage.home, stage.layout, stage.credentials)
     os.environ |= told
     settings = BillingSettings()
     schemas = SchemaClient.configured(settings)
     await schemas.load(SAYS)
     database = _database(settings, schemas)
-    poster = Poster(database)
+    poster = Poster(database, workers)
+    accounts = len(workers)
     try:
         posting = asyncio.create_task(poster.run())
         while len(poster.waits) < 50:  # noqa: ASYNC110, PLR2004 - the poster is warm then
@@ -130,6 +137,10 @@ async def close(stage: Stage, accounts: int) -> dict[str, Any]:
         began, processor = time.monotonic(), time.process_time()
         async with database.transaction() as session:
             closed = await commands.close_due_days(session)
+        more = True
+        while more:
+            async with database.transaction() as session:
+                more = await commands.settle_accounts(session)
         seconds, processor = time.monotonic() - began, time.process_time() - processor
         await asyncio.sleep(POST_EVERY_S * 5)
         posting.cancel()
@@ -161,8 +172,9 @@ async def measure(accounts: int) -> dict[str, Any]:
         web = service(stage, REGISTRY, "web", "--port", str(stage.layout.web["registry"]))
         async with web:
             await schema_ids(stage)
-            await fill(stage, accounts)
-            return await close(stage, accounts)
+            workers = [new_id() for _ in range(accounts)]
+            await fill(stage, workers)
+            return await close(stage, workers)
 
 
 def main() -> None:

@@ -124,12 +124,16 @@ class Posting(Base):
 
 
 class Day(Base):
-    """A business day. Figures are filled in by the close and never change afterwards."""
+    """A business day. Figures are filled in by the close and never change afterwards.
+
+    It is `closing` from the moment no fact counts on it any more until its accounts are settled.
+    """
 
     __tablename__ = "days"
     __table_args__ = (
-        CheckConstraint("state in ('open', 'closed')", name="state"),
-        CheckConstraint("(state = 'closed') = (closed_at is not null)", name="closed_at"),
+        CheckConstraint("state in ('open', 'closing', 'closed')", name="state"),
+        CheckConstraint("(state = 'open') = (closed_at is null)", name="closed_at"),
+        CheckConstraint("state = 'closing' or settled_through is null", name="settled_through"),
     )
 
     business_date: Mapped[date] = mapped_column(Date, primary_key=True)
@@ -137,6 +141,10 @@ class Day(Base):
     zone: Mapped[str] = mapped_column(Text)
     opened_at: Mapped[Moment]
     closed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    """From when on no fact counts on it."""
+    settled_through: Mapped[UUID | None] = mapped_column(
+        Uuid, comment="while it is closing: accounts up to this one are settled"
+    )
     unread_at_close: Mapped[int] = mapped_column(BigInteger, server_default="0")
     """Events that were said but not yet read when the close would wait no longer."""
     opening_cents: Mapped[Cents] = mapped_column(server_default="0")
@@ -167,13 +175,14 @@ class UnsaidDay(Base):
 
 
 class LedgerState(Base):
-    """One row. Who posts shares its lock, who closes a day holds it alone: nothing slips between them."""
+    """One row. Who posts shares its lock, who cuts a day off holds it alone: nothing slips between them."""
 
     __tablename__ = "ledger_state"
     __table_args__ = (CheckConstraint("id = 1", name="one_row"),)
 
     id: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
     last_closed_date: Mapped[date | None] = mapped_column(Date)
+    """No fact counts on this day or on one before it."""
 
 
 class Payout(Base):

@@ -41,8 +41,9 @@ class DayKeeper:
 
     async def close_days(self, context: WorkerContext) -> None:
         await self._open_today(context)
+        # What a process that is gone has left half done is done first.
+        await self._settle(context)
         await self._close_due(context)
-        # Also what a process that is gone has left unsaid.
         unsaid = True
         while unsaid:
             async with context.database.transaction() as session:
@@ -72,7 +73,15 @@ class DayKeeper:
         while closed:
             async with context.database.transaction() as session:
                 closed = bool(await commands.close_due_days(session, unread=lag or 0))
+            await self._settle(context)
         self.due_since_s = None
+
+    @staticmethod
+    async def _settle(context: WorkerContext) -> None:
+        more = True
+        while more:
+            async with context.database.transaction() as session:
+                more = await commands.settle_accounts(session)
 
     async def _open_today(self, context: WorkerContext) -> None:
         today = context.clock.today(self.settings.zone)

@@ -1,7 +1,7 @@
 """Every state change of billing, one function per use case."""
 
 from billing.commands.accounts import choose_language, open_account
-from billing.commands.closing import close_due_days, open_day
+from billing.commands.closing import close_due_days, open_day, settle_accounts
 from billing.commands.letters import send_letters
 from billing.commands.posting import post_task_facts
 from billing.commands.results import say_closed_days
@@ -16,4 +16,5 @@ __all__ = [
     "say_closed_days",
     "seal_entries",
     "send_letters",
+    "settle_accounts",
 ]

@@ -68,7 +68,7 @@ class _Calendar:
 
 
 async def next_due_day(session: ReadSession) -> date | None:
-    """The first open day, if it may be closed by now."""
+    """The first day that still takes facts, if it may be closed by now."""
     own = settings(session, BillingSettings)
     now = clock(session).now()
     first: date | None = await session.scalar(select(func.min(days.c.business_date)))
@@ -143,12 +143,11 @@ async def late_entries(session: ReadSession, day: date, limit: int = 100) -> lis
 async def _calendar(session: ReadSession) -> _Calendar:
     own = settings(session, BillingSettings)
     today = business_date(clock(session).now(), own.zone)
-    last_closed = await session.scalar(select(ledger_state.c.last_closed_date))
-    first, newest = (
+    # A day that is just being closed still stands as the entries say, as an open one does.
+    closed, day = days.c.state == DayState.CLOSED, days.c.business_date
+    last_closed, first, newest = (
         await session.execute(
-            select(func.min(days.c.business_date), func.max(days.c.business_date)).where(
-                days.c.state == DayState.OPEN
-            )
+            select(func.max(day).filter(closed), func.min(day).filter(~closed), func.max(day).filter(~closed))
         )
     ).one()
     start = last_closed + timedelta(days=1) if last_closed is not None else min(first or today, today)

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from itertools import chain, pairwise
+from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
@@ -153,6 +153,12 @@ async def _accounts(session: ReadSession, ledger: _Ledger) -> AsyncIterator[str]
         closed = select(postings.c.account_id, postings.c.amount_cents).where(
             postings.c.business_date <= last_closed
         )
+        being_closed = select(days).where(days.c.state == DayState.CLOSING)
+        closing = (await session.execute(being_closed)).one_or_none()
+        if closing is not None:
+            # The way out is settled with each payout.
+            settled = (postings.c.account_id <= _settled(closing)) | (postings.c.account_id == PAYOUTS)
+            closed = closed.where((postings.c.business_date < closing.business_date) | settled)
         async for row in _rows(session, closed):
             carried[row.account_id] += row.amount_cents
     known = set()
@@ -174,7 +180,7 @@ async def _accounts(session: ReadSession, ledger: _Ledger) -> AsyncIterator[str]
 async def _days(session: ReadSession, ledger: _Ledger) -> AsyncIterator[str]:
     """Play every close again, in order: who is paid how much, what is carried, what the day's figures are."""
     recorded = {row.business_date: row async for row in _rows(session, select(days))}
-    closed = sorted(day for day, row in recorded.items() if row.state == DayState.CLOSED)
+    closed = sorted(day for day, row in recorded.items() if row.state != DayState.OPEN)
     last_closed = await session.scalar(select(ledger_state.c.last_closed_date))
     if (closed[-1] if closed else None) != last_closed:
         yield f"the last closed day is {last_closed}, the days say {closed[-1] if closed else None}"
@@ -191,14 +197,18 @@ async def _days(session: ReadSession, ledger: _Ledger) -> AsyncIterator[str]:
         opening = sum(debts.values())
         touched = ledger.worked.get(day, {})
         standing = [AtClose(owner, debts.get(owner, 0), moved) for owner, moved in touched.items()]
+        if closing := recorded[day].state == DayState.CLOSING:
+            standing = [account for account in standing if account.account_id <= _settled(recorded[day])]
         due = payouts_due(day, standing)
         due_ids |= {entry.id for entry in due}
         debts |= {account.account_id: min(account.balance_cents, 0) for account in standing}
         debts = {owner: debt for owner, debt in debts.items() if debt}
         figures = figures_of(ledger.movements.get(day, []))
-        for problem in chain(
-            _payout_problems(due, ledger.paid, written), _day_problems(recorded[day], opening, debts, figures)
-        ):
+        for problem in _payout_problems(due, ledger.paid, written):
+            yield problem
+        if closing and day == closed[-1]:
+            break
+        for problem in _day_problems(recorded[day], opening, debts, figures):
             yield problem
     for surplus in sorted((ledger.paid.keys() | written.keys()) - due_ids):
         yield f"payout {surplus} was not due"
@@ -234,6 +244,11 @@ def _day_problems(row: Row[Any], opening: int, debts: dict[UUID, int], figures: 
     closing = sum(debts.values())
     if opening + moved != closing:
         yield f"{row.business_date}: opening {opening} and movements {moved} do not make {closing}"
+
+
+def _settled(closing: Row[Any]) -> UUID:
+    """No account behind this one is settled yet."""
+    return closing.settled_through or UUID(int=0)
 
 
 async def _rows(session: ReadSession, statement: Select[Any]) -> AsyncIterator[Row[Any]]:

@@ -1,7 +1,7 @@
 """Facts about tasks as billing receives them, and the ways tests hand them over."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
 from billing import commands
@@ -50,17 +50,30 @@ async def hear(billing: Service, *facts: Received[TaskFact]) -> None:
         await commands.post_task_facts(session, fresh)
 
 
-async def close_all(billing: Service) -> list[str]:
-    """Close every day that is due, as the worker's tick does; answers their dates."""
+async def close_all(billing: Service, *, at_once: int = 5_000) -> list[str]:
+    """Close every day that is due, as the worker's tick does; answers the dates of those it cut off."""
     closed: list[str] = []
     while True:
-        async with billing.transaction() as session:
-            days = await commands.close_due_days(session)
+        while await settle_some(billing, at_once=at_once):
+            pass
+        days = await cut_off(billing)
+        while await settle_some(billing, at_once=at_once):
+            pass
         while await say_some(billing):
             pass
         if not days:
             return closed
         closed += [day.isoformat() for day in days]
+
+
+async def cut_off(billing: Service) -> list[date]:
+    async with billing.transaction() as session:
+        return await commands.close_due_days(session)
+
+
+async def settle_some(billing: Service, *, at_once: int = 5_000) -> bool:
+    async with billing.transaction() as session:
+        return await commands.settle_accounts(session, at_once=at_once)
 
 
 async def say_some(billing: Service) -> bool:

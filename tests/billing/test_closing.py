@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 import pytest
@@ -18,9 +19,11 @@ from tests.billing.facts import (
     close_all,
     completed,
     created,
+    cut_off,
     hear,
     next_night,
     say_some,
+    settle_some,
     snapshot,
     working_day,
 )
@@ -33,6 +36,16 @@ WORKERS = [UUID(int=n) for n in range(1, 6)]
 
 class Killed(Exception):
     """The process ends here."""
+
+
+STEPS: list[Step] = [
+    commands.close_due_days,
+    partial(commands.settle_accounts, at_once=8),
+    commands.settle_accounts,
+    commands.settle_accounts,
+    commands.say_closed_days,
+]
+"""One close: cut off, two parts, the figures, the saying."""
 
 
 async def differences(billing: Service) -> list[str]:
@@ -206,10 +219,9 @@ class TestSaying:
             moment = NOON + timedelta(days=day)
             await hear(billing, *(completed(task, worker, moment) for task, worker in tasks))
         next_night(billing, nights=5)
-        closed = True
-        while closed:
-            async with billing.transaction() as session:
-                closed = bool(await commands.close_due_days(session))
+        while await cut_off(billing):
+            while await settle_some(billing):
+                pass
         assert [row for row in await billing.said() if row["name"] in {"DayResult", "PayoutMade"}] == []
         parts = 0
         while await say_some(billing):
@@ -237,12 +249,93 @@ class TestSaying:
         """What a closed day says holds nobody up who posts."""
         await a_working_day(billing, WORKERS)
         next_night(billing)
-        async with billing.transaction() as session:
-            await commands.close_due_days(session)
+        await cut_off(billing)
+        while await settle_some(billing):
+            pass
         async with billing.transaction() as session:
             assert await commands.say_closed_days(session)
             async with asyncio.timeout(20):
                 await hear(billing, completed(new_id(), WORKERS[0], NOON + timedelta(days=1)))
+        assert await differences(billing) == []
+
+
+class TestParts:
+    async def test_they_give_what_one_gives(self, make_service: MakeService) -> None:
+        """However small the parts, the ledger is the same row by row."""
+        facts, found = working_day(WORKERS), []
+        for at_once in (1, 2, 3, 5_000):
+            billing = make_service("billing")
+            billing.clock.set(NOON)
+            await hear(billing, *facts)
+            next_night(billing)
+            await cut_off(billing)
+            while await settle_some(billing, at_once=at_once):
+                pass
+            found.append(await snapshot(billing))
+        assert all(other == found[0] for other in found)
+
+    async def test_each_moment_between_them_is_sound(self, billing: Service) -> None:
+        """The day is shown as closing, the books agree with the journal, and there is no next day yet."""
+        await a_working_day(billing, WORKERS)
+        await a_working_day(billing, WORKERS, NOON + timedelta(days=1))
+        next_night(billing, nights=2)
+        assert await cut_off(billing) == [date(2026, 3, 2)]
+        parts = 0
+        while True:
+            async with billing.reading() as session:
+                shown = await queries.day_of(session, date(2026, 3, 2))
+            assert (shown.state, shown.payout_count) == ("closing", min(parts, 3))
+            assert await differences(billing) == []
+            assert await cut_off(billing) == []
+            if not await settle_some(billing, at_once=4):
+                break
+            parts += 1
+        assert parts > 3
+        assert await differences(billing) == []
+        assert await cut_off(billing) == [date(2026, 3, 3)]
+
+    async def test_what_is_posted_between_them_waits_for_its_own_day(self, billing: Service) -> None:
+        """The balance of the day that ended is paid, whatever came to the account until its turn."""
+        await a_working_day(billing, WORKERS)
+        before = await balances(billing)
+        next_night(billing)
+        await cut_off(billing)
+        earned = new_id()
+        while await settle_some(billing, at_once=1):
+            for worker in WORKERS:
+                task = new_id()
+                # One of the new day, and one that comes too late for the old one.
+                await hear(billing, created(task), assigned(task, worker, billing.clock.now()))
+                await hear(billing, assigned(new_id(), worker))
+        await hear(billing, completed(earned, WORKERS[0], billing.clock.now()))
+        paid = await billing.scalar("select json_object_agg(account_id, amount_cents) from payouts")
+        assert paid == {owner: cents for owner, cents in before.items() if cents > 0}
+        assert await billing.scalar("select late_count from days where state = 'closed'") == 0
+        assert await billing.scalar("select count(*) from journal_entries where late") > len(WORKERS)
+        assert await differences(billing) == []
+
+    async def test_posting_goes_on_meanwhile(self, billing: Service) -> None:
+        """A part holds the accounts that it settles and nobody else's."""
+        await a_working_day(billing, WORKERS)
+        next_night(billing)
+        await cut_off(billing)
+        async with billing.transaction() as session:
+            assert await commands.settle_accounts(session, at_once=4)
+            async with asyncio.timeout(20):
+                await hear(billing, completed(new_id(), WORKERS[-1], billing.clock.now()))
+        assert await billing.scalar("select count(*) from payouts") == 1
+        assert await differences(billing) == []
+
+    async def test_a_tick_goes_on_where_another_process_stopped(self, billing: Service) -> None:
+        """A day that was left half settled is closed before the next one is looked at."""
+        await a_working_day(billing, WORKERS)
+        next_night(billing)
+        await cut_off(billing)
+        await settle_some(billing, at_once=4)
+        assert await billing.scalar("select count(*) from payouts") == 1
+        assert await close_all(billing) == []
+        assert await billing.scalar("select state from days where business_date = '2026-03-02'") == "closed"
+        assert [row["name"] for row in await billing.said()].count("DayResult") == 2
         assert await differences(billing) == []
 
 
@@ -270,7 +363,7 @@ class TestAgain:
         assert await close_all(alone) == ["2026-03-02"]
         for batch in tomorrow:
             await hear(alone, *batch)
-        closers = [close_all(crowded) for _ in range(8)]
+        closers = [close_all(crowded, at_once=4) for _ in range(8)]
         posters = [hear(crowded, *batch) for batch in tomorrow]
         await asyncio.gather(*closers, *posters)
         for table in ("payouts", "days", "letters"):
@@ -280,11 +373,9 @@ class TestAgain:
         assert await balances(alone) == await balances(crowded)
         assert await differences(crowded) == []
 
-    @pytest.mark.parametrize("step", [commands.close_due_days, commands.say_closed_days])
-    async def test_killed_after_any_statement_and_resumed(
-        self, make_service: MakeService, step: Step
-    ) -> None:
-        """Wherever the close or what it says is killed, nothing of it stays; the next one writes the same."""
+    @pytest.mark.parametrize("done", [0, 1, 2, 3, 4])
+    async def test_killed_after_any_statement_and_resumed(self, make_service: MakeService, done: int) -> None:
+        """Wherever a step is killed, nothing of it stays; whoever goes on writes what one alone would."""
         ids = [new_id() for _ in range(10)]
         facts = [
             fact
@@ -297,9 +388,10 @@ class TestAgain:
             await hear(service, *facts)
             next_night(service)
         await close_all(undisturbed)
-        if step is commands.say_closed_days:
+        for step in STEPS[:done]:
             async with billing.transaction() as session:
-                await commands.close_due_days(session)
+                await step(session)
+        step = STEPS[done]
         before = await snapshot(billing)
         statements = await statements_of(billing, step)
         assert statements > 4

@@ -52,14 +52,23 @@ class Model:
             return
         day = self.last_closed + timedelta(days=1) if self.last_closed else min(e[3] for e in self.entries)
         while day < today:
-            self.incomes[day] = -sum(cents for _, _, cents, at in self.entries if at == day)
-            for worker in {e[1] for e in self.entries}:
-                standing = sum(cents for _, who, cents, at in self.entries if who == worker and at <= day)
-                if standing > 0:
-                    self.entries.append((EntryKind.PAYOUT, worker, -standing, day))
-                    self.paid[day, worker] = standing
-            self.last_closed = day
+            self.cut_off(day)
+            self.settle()
             day += timedelta(days=1)
+
+    def cut_off(self, day: date) -> None:
+        self.incomes[day] = -sum(cents for _, _, cents, at in self.entries if at == day)
+        self.last_closed = day
+
+    def settle(self, through: UUID | None = None) -> None:
+        """Pay what the last day that was cut off left to accounts, up to one of them or to all."""
+        day = self.last_closed
+        assert day is not None
+        for worker in {e[1] for e in self.entries if through is None or e[1] <= through}:
+            standing = sum(cents for _, who, cents, at in self.entries if who == worker and at <= day)
+            if standing > 0:
+                self.entries.append((EntryKind.PAYOUT, worker, -standing, day))
+                self.paid[day, worker] = standing
 
     @property
     def balances(self) -> dict[str, int]:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from random import Random
 from typing import Any
 from uuid import UUID
@@ -16,7 +16,16 @@ from service_kit.clock import FixedClock
 from service_kit.context import Context
 from service_kit.database import Database
 from service_kit.events import Event, Received
-from tests.billing.facts import NOON, close_all, hear, next_night, snapshot, working_day
+from tests.billing.facts import (
+    NOON,
+    close_all,
+    cut_off,
+    hear,
+    next_night,
+    settle_some,
+    snapshot,
+    working_day,
+)
 from tests.billing.test_ledger import History
 from tests.support.services import Service
 
@@ -44,18 +53,64 @@ class Topics:
 
 @pytest.fixture
 async def history(billing: Service) -> Topics:
-    """A random life with late and doubled facts, distributions and nights, closed days and an open one."""
+    """A random life with late and doubled facts, distributions and nights.
+
+    Some days are closed at once and some with facts coming between the parts; the last one is still closing.
+    """
     random, topics = Random(5), Topics()
     life = History(random, WORKERS)
     for step in range(30):
         if step % 6 == 5:
             life.now += timedelta(hours=random.choice([12, 24, 50]))
         billing.clock.set(life.now)
-        await close_all(billing)
+        if random.random() < 0.4:
+            await close_all(billing, at_once=3)
+        elif not await cut_off(billing):
+            await settle_some(billing, at_once=random.randint(1, 4))
         facts = life.facts()
         topics.say(facts)
         await hear(billing, *facts)
+    next_night(billing)
+    await close_all(billing)
+    facts = working_day(WORKERS, billing.clock.now())
+    topics.say(facts)
+    await hear(billing, *facts)
+    next_night(billing)
+    await cut_off(billing)
+    await settle_some(billing, at_once=4)
     return topics
+
+
+async def test_in_the_middle_of_a_close(billing: Service) -> None:
+    """After each part, with facts of the new day and late ones between them, the replay gives the same."""
+    topics, random = Topics(), Random(7)
+
+    async def work(moment: datetime) -> None:
+        facts = working_day(random.sample(WORKERS, k=3), moment)
+        topics.say(facts)
+        await hear(billing, *facts)
+
+    for day in range(3):
+        billing.clock.set(NOON + timedelta(days=day))
+        for _ in range(3):
+            await work(billing.clock.now())
+        next_night(billing)
+        await cut_off(billing)
+        more = True
+        while more:
+            await work(billing.clock.now())
+            await work(NOON)
+            topics.read = 0
+            _, found, _ = await replay(billing, topics)
+            assert found.agree, found.differences
+            more = await settle_some(billing, at_once=4)
+    assert await billing.scalar("select count(*) from days where state = 'closed'") == 3
+    behind_the_cut = await billing.scalar(
+        "select count(*) from payouts p join postings paid on paid.entry_id = p.id"
+        " join postings last on last.account_id = paid.account_id and last.version = paid.version - 1"
+        " where paid.account_id = p.account_id and last.business_date > paid.business_date"
+    )
+    assert behind_the_cut > 3
 
 
 async def replay(
@@ -99,7 +154,9 @@ async def test_it_gives_the_live_ledger(billing: Service, history: Topics) -> No
 
 async def test_from_a_day(billing: Service, history: Topics) -> None:
     """From any closed day on, replaying what came after it gives the rest of the ledger."""
-    days = await billing.scalar("select array_agg(business_date order by 1) from days where state = 'closed'")
+    days = await billing.scalar(
+        "select array_agg(business_date order by business_date) from days where state = 'closed'"
+    )
     for day in days:
         history.read = 0
         _, found, _ = await replay(billing, history, day + timedelta(days=1))
@@ -133,7 +190,9 @@ async def test_there_is_no_floor_in_an_open_day(billing: Service, history: Topic
 
 async def test_topics_that_begin_later_than_the_ledger(billing: Service, history: Topics) -> None:
     """What they have dropped is told with the first day that they hold whole; from there all agrees."""
-    days = await billing.scalar("select array_agg(business_date order by 1) from days where state = 'closed'")
+    days = await billing.scalar(
+        "select array_agg(business_date order by business_date) from days where state = 'closed'"
+    )
     gone = await billing.scalar(
         "select array_agg(event_id) from journal_entries where business_date <= :day", day=days[1]
     )
@@ -225,7 +284,7 @@ async def test_events_may_keep_coming(make_service: Callable[..., Service]) -> N
                 topics.say(facts)
                 await hear(billing, *facts)
             next_night(billing)
-            await close_all(billing)
+            await close_all(billing, at_once=4)
 
     living = asyncio.create_task(live())
     replays = 0

@@ -22,8 +22,18 @@ from billing import commands, queries
 from billing.domain import COMPANY
 from billing.events import TaskAssigned
 from service_kit.clock import FixedClock
+from service_kit.database import Session
 from service_kit.events import Received
-from tests.billing.facts import assigned, close_all, completed, created, hear, received
+from tests.billing.facts import (
+    assigned,
+    close_all,
+    completed,
+    created,
+    cut_off,
+    hear,
+    received,
+    settle_some,
+)
 from tests.billing.test_ledger import START, Model
 from tests.support.databases import Databases
 from tests.support.services import Service
@@ -64,6 +74,7 @@ class Exchange(RuleBasedStateMachine):
         self.open: dict[UUID, tuple[UUID, int]] = {}
         self.heard: list[Received[Any]] = []
         self.closed: dict[Any, str] = {}
+        self.closing = False
 
     def run(self, work: Awaitable[T]) -> T:
         async def awaited() -> T:
@@ -133,16 +144,37 @@ class Exchange(RuleBasedStateMachine):
             await asyncio.gather(*(close_all(self.billing) for _ in range(closers)))
 
         self.run(together())
+        if self.closing:
+            self.model.settle()
+            self.closing = False
         delay = timedelta(seconds=self.billing.settings.close_delay_s)  # type: ignore[attr-defined]
         self.model.close_before((self.clock.now() - delay).astimezone(self.model.zone).date())
 
     @rule()
-    def close_and_die(self) -> None:
-        """A close that ends before its commit leaves nothing."""
+    def cut_off(self) -> None:
+        """The next day takes no facts any more, and is not settled yet."""
+        dates = self.run(cut_off(self.billing))
+        assert not (dates and self.closing)
+        for day in dates:
+            self.model.cut_off(day)
+        self.closing |= self.scalar("select exists (select from days where state = 'closing')")
+
+    @precondition(lambda self: self.closing)
+    @rule(at_once=st.integers(1, 3))
+    def settle_some(self, at_once: int) -> None:
+        """One part, of some accounts, or the end of it."""
+        self.closing = self.run(settle_some(self.billing, at_once=at_once))
+        through = self.scalar("select settled_through from days where state = 'closing'")
+        assert (through is not None) == self.closing
+        self.model.settle(through)
+
+    @rule(step=st.sampled_from([commands.close_due_days, commands.settle_accounts]))
+    def close_and_die(self, step: Callable[[Session], Awaitable[object]]) -> None:
+        """A step that ends before its commit leaves nothing."""
 
         async def die() -> None:
             async with self.billing.transaction() as session:
-                await commands.close_due_days(session)
+                await step(session)
                 raise Killed
 
         try:
@@ -150,6 +182,16 @@ class Exchange(RuleBasedStateMachine):
         except Killed:
             return
         raise AssertionError("the close was to be killed")
+
+    @rule()
+    def verify(self) -> None:
+        """The books agree with the journal at any moment, also in the middle of a close."""
+
+        async def differences() -> list[str]:
+            async with self.billing.reading() as session:
+                return await queries.differences(session)
+
+        assert self.run(differences()) == []
 
     @rule()
     def seal(self) -> None:
@@ -180,20 +222,16 @@ class Exchange(RuleBasedStateMachine):
     @invariant()
     def history_never_changes(self) -> None:
         """What counts on a closed day stays as it was when the day was first seen closed."""
-        day = self.scalar("select last_closed_date from ledger_state")
-        assert day == self.model.last_closed
+        assert self.scalar("select last_closed_date from ledger_state") == self.model.last_closed
+        day = self.scalar("select max(business_date) from days where state = 'closed'")
         if day is not None:
             self.closed.setdefault(day, self.scalar(HISTORY, day=day))
         for closed, history in self.closed.items():
             assert self.scalar(HISTORY, day=closed) == history
 
     def teardown(self) -> None:
-        async def verified() -> list[str]:
-            async with self.billing.reading() as session:
-                return await queries.differences(session)
-
         try:
-            assert self.run(verified()) == []
+            self.verify()
         finally:
             self.run(self.billing.close())
             self.loop.close()

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date, timedelta
+from uuid import UUID
 
 from sqlalchemy import text
 
@@ -63,8 +64,8 @@ async def make_shadow(session: Session, begin: date | None) -> Progress:
     await session.execute(text("create index on replay_facts (position)"))
     await session.execute(
         text(
-            "create temporary table replay_closes (business_date date primary key,"
-            " closed_at timestamptz not null, unread bigint not null, position bigint not null)"
+            "create temporary table replay_closes (business_date date, position bigint, through uuid,"
+            " closed_at timestamptz not null, unread bigint not null, primary key (business_date, position))"
         )
     )
     await _refuse_live(session)
@@ -106,7 +107,8 @@ async def _stand_before(session: Session, progress: Progress, begin: date) -> No
     before = begin - timedelta(days=1)
     await settle_order(session)
     floor = await session.scalar(
-        text("select position from replay_closes where business_date = :before"), {"before": before}
+        text("select position from replay_closes where business_date = :before and through is null"),
+        {"before": before},
     )
     if floor is None:
         raise NoFirmGround(f"{before} is not a closed day, so nothing firm stands before {begin}")
@@ -182,7 +184,11 @@ async def settle_order(session: Session) -> None:
     """Note the place of each fact in the order of the live ledger, and where in it the days were closed.
 
     The company takes part in every entry but payouts, so that its postings count them in the order of their
-    commits. A day was closed behind everything that counts on it, and behind whatever its payouts follow.
+    commits. A day was cut off behind everything that counts on it. Its accounts were settled in the order of
+    their ids, each behind whatever its payout follows and behind the ones before it. The places found here
+    are the earliest ones that a payout may have had, and nothing of its account lies between such a place
+    and the real one. A step is to settle accounts `through` that one; where it is null, all of them, and the
+    figures.
     """
     await session.execute(
         text(
@@ -193,41 +199,53 @@ async def settle_order(session: Session) -> None:
         ),
         {"company": COMPANY},
     )
-    await session.execute(
-        text(
-            "delete from replay_closes where business_date > coalesce("
-            "(select last_closed_date from pg_temp.ledger_state), '-infinity')"
-        )
-    )
+    await session.execute(text("delete from replay_closes"))
     await session.execute(
         text(
             """
             insert into replay_closes
-            select d.business_date, d.closed_at, d.unread_at_close,
-                   coalesce(max(f.position) over (order by d.business_date), 0)
-            from public.days d
-            left join (
-                select business_date, max(position) as position from (
-                    select e.business_date, c.version as position
-                    from public.journal_entries e
+            with ended as (
+                select * from public.days where state <> 'open' and business_date > coalesce(
+                    (select max(business_date) from pg_temp.days where state = 'closed'), '-infinity')
+            ),
+            known as (
+                select d.business_date, null::uuid as account_id, max(c.version) as position
+                from ended d
+                left join (
+                    public.journal_entries e
                     join public.postings c on c.entry_id = e.id and c.account_id = :company
-                    union all
-                    select p.business_date, c.version
-                    from public.payouts p
-                    join public.postings paid on paid.entry_id = p.id and paid.account_id = p.account_id
-                    join public.postings last on last.account_id = p.account_id
-                        and last.version = paid.version - 1
-                    join public.postings c on c.entry_id = last.entry_id and c.account_id = :company
-                ) known group by 1
-            ) f on f.business_date = d.business_date
-            where d.state = 'closed'
-            on conflict do nothing
+                ) on e.business_date = d.business_date
+                group by 1
+                union all
+                select p.business_date, p.account_id, c.version
+                from ended d
+                join public.payouts p on p.business_date = d.business_date
+                join public.postings paid on paid.entry_id = p.id and paid.account_id = p.account_id
+                left join public.postings last on last.account_id = p.account_id
+                    and last.version = paid.version - 1
+                left join public.postings c on c.entry_id = last.entry_id and c.account_id = :company
+            ),
+            steps as (
+                select business_date, position, max(account_id::text collate "C")::uuid as through,
+                       lead(position) over (partition by business_date order by position) is null as is_last
+                from (
+                    select business_date, account_id, coalesce(max(position) over (
+                        order by business_date, account_id nulls first), 0) as position
+                    from known
+                ) in_order
+                group by 1, 2
+            )
+            select d.business_date, s.position,
+                   case when not s.is_last then coalesce(s.through, :nobody)
+                        when d.state = 'closing' then coalesce(d.settled_through, :nobody) end,
+                   d.closed_at, d.unread_at_close
+            from steps s join ended d using (business_date)
             """
         ),
-        {"company": COMPANY},
+        {"company": COMPANY, "nobody": UUID(int=0)},
     )
 
 
 async def hold_live(session: Session) -> None:
-    """Let nobody post or close until the end of this transaction."""
+    """Let nobody post, cut off or settle until the end of this transaction."""
     await session.execute(text("select 1 from public.ledger_state for update"))

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Row, text
 
-from billing.commands.closing import close_due_days
+from billing.commands.closing import close_due_days, settle_accounts
 from billing.commands.replaying.shadow import Progress
 from billing.events import (
     AccountCreated,
@@ -62,7 +62,7 @@ async def keep_facts(session: Session, progress: Progress, events: Sequence[Rece
 
 
 async def replay_some(session: Session, progress: Progress, handle: Handle) -> bool:
-    """Post the next facts, or close the next day; answers False when all is done that the live ledger did.
+    """Post the next facts, or go on closing days; answers False when all is done that the live ledger did.
 
     The clock of the session must be a `FixedClock`: it is set to the moments of the live closes.
     """
@@ -90,13 +90,19 @@ async def replay_some(session: Session, progress: Progress, handle: Handle) -> b
         raise TypeError("a replay sets the clock to the moments of the closes")
     fixed.set(close.closed_at)
     # This day alone: what the live ledger had for the days behind it by then may come later here.
-    closed = await close_due_days(session, unread=close.unread, until=close.business_date)
-    progress.days += len(closed)
-    if not closed:
-        # Shown as a difference; the replay does not stop at it.
-        await session.execute(
-            text("delete from replay_closes where business_date = :day"), {"day": close.business_date}
-        )
+    await close_due_days(session, unread=close.unread, until=close.business_date)
+    while await settle_accounts(session, through=close.through):
+        pass
+    closed = text(
+        "select count(*) from pg_temp.days"
+        " where state = 'closed' and business_date >= coalesce(cast(:begin as date), '-infinity')"
+    )
+    progress.days = await session.scalar(closed, {"begin": progress.begin}) or 0
+    # Whatever was not done is shown as a difference; the replay does not stop at it.
+    await session.execute(
+        text("delete from replay_closes where business_date = :day and position = :position"),
+        {"day": close.business_date, "position": close.position},
+    )
     return True
 
 
@@ -119,10 +125,9 @@ async def replay_rest(session: Session, handle: Handle, *, money: bool) -> None:
 
 
 async def _next_close(session: Session, end: int) -> Row[Any] | None:
-    """The next day to close, if the live ledger closed it behind nothing that lies beyond `end`."""
+    """The next step of closing a day, if the live ledger took it behind nothing that lies beyond `end`."""
     chosen = text(
-        "select * from replay_closes where position <= :end and business_date > coalesce("
-        "(select last_closed_date from pg_temp.ledger_state), '-infinity') order by business_date limit 1"
+        "select * from replay_closes where position <= :end order by business_date, position limit 1"
     )
     return (await session.execute(chosen, {"end": end})).one_or_none()
 
