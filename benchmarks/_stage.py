@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx2
+
 from local_stack.credentials import Credentials
 from local_stack.engines.databases import ensure_database
 from local_stack.engines.jars import bring_jars
@@ -95,3 +97,16 @@ async def service(stage: Stage, which: Service, *arguments: str) -> AsyncIterato
     finally:
         process.send_signal(15)
         await process.wait()
+
+
+async def until_ready(port: int) -> None:
+    """Return when the service's process on this port says that it is ready."""
+    address = f"http://127.0.0.1:{port}/health/ready"
+    async with httpx2.AsyncClient(timeout=5, trust_env=False) as client:
+        while True:
+            try:
+                if (await client.get(address)).is_success:
+                    return
+            except httpx2.HTTPError:
+                pass
+            await asyncio.sleep(POLL_S)

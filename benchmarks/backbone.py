@@ -14,7 +14,7 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -29,7 +29,7 @@ import psutil
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from benchmarks._stage import POLL_S, Stage, engines, service
+from benchmarks._stage import POLL_S, Stage, engines, service, until_ready
 from local_stack.engines.program import Program
 from local_stack.environment import environment
 from local_stack.launching import Running, launch
@@ -59,15 +59,9 @@ PEERS = ("faststream-batches", "faust-batches", "faststream", "faust")
 async def schema_ids(stage: Stage) -> dict[str, int]:
     """Numbers of the tracker's contracts: `TaskCreated/2` and so on."""
     found = {}
-    address = f"http://127.0.0.1:{stage.layout.web['registry']}"
-    async with httpx2.AsyncClient(base_url=address, timeout=30, trust_env=False) as client:
-        while True:
-            try:
-                if (await client.get("/health/ready")).is_success:
-                    break
-            except httpx2.HTTPError:
-                pass
-            await asyncio.sleep(POLL_S)
+    port = stage.layout.web["registry"]
+    await until_ready(port)
+    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False) as client:
         for event, version in (("TaskCreated", 2), ("TaskAssigned", 1), ("TaskCompleted", 1)):
             answer = await client.get(f"/subjects/{TOPIC}-{event}/versions/{version}")
             found[f"{event}.v{version}"] = answer.raise_for_status().json()["id"]
@@ -77,9 +71,9 @@ async def schema_ids(stage: Stage) -> dict[str, int]:
 Record = tuple[str, bytes, bytes, list[tuple[str, bytes]]]
 
 
-def facts(tasks: int, ids: dict[str, int]) -> Iterator[Record]:
+def facts(tasks: int, ids: dict[str, int], seed: int = 7) -> Iterator[Record]:
     """The facts of `tasks` tasks in order: (key, type, value, headers). The same on every run."""
-    random = Random(7)
+    random = Random(seed)
     workers = [new_id(random) for _ in range(WORKERS)]
     moment = datetime.now(UTC).isoformat().replace("+00:00", "Z")
     for number in range(tasks):
@@ -122,19 +116,22 @@ def new_id(random: Random) -> UUID:
     return UUID(int=bits & ~(0x3 << 62) | 0x2 << 62)
 
 
-async def fill(stage: Stage, tasks: int, ids: dict[str, int]) -> int:
-    """Put the facts on their topic; answers how many."""
+async def make_topic(stage: Stage) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=stage.layout.kafka_address)
     await admin.start()
     await admin.create_topics([NewTopic(TOPIC, PARTITIONS, 1)])
     await admin.close()
+
+
+async def fill(stage: Stage, told: Iterable[Record]) -> int:
+    """Put the facts on their topic; answers how many."""
     producer = AIOKafkaProducer(
         bootstrap_servers=stage.layout.kafka_address, linger_ms=20, max_batch_size=512 * 1024
     )
     await producer.start()
     count = 0
     try:
-        for key, _kind, value, headers in facts(tasks, ids):
+        for key, _kind, value, headers in told:
             await producer.send(TOPIC, value, key=key.encode(), headers=headers)
             count += 1
             if count % 1000 == 0:
@@ -173,12 +170,15 @@ async def peer(stage: Stage, name: str) -> AsyncIterator[Running]:
         await process.wait()
 
 
+POSTED = "select version from ledger_accounts where kind = 'company'"
+
+
 async def consume(stage: Stage, entries: int, framework: str | None = None) -> dict[str, Any]:
-    """Run one worker, ours or that of another framework, until the journal is complete."""
+    """Run one worker, ours or that of another framework, until the journal has so many entries more."""
     connection = await asyncpg.connect(stage.superuser("billing"))
-    posted = partial(
-        connection.fetchval, "select coalesce(max(version), 0) from ledger_accounts where kind = 'company'"
-    )
+    posted = partial(connection.fetchval, POSTED)
+    there = await posted()
+    entries += there
     port = str(stage.layout.worker["billing"])
     parts = {"postgres": stage.postgres.pid, "kafka": stage.kafka.pid}
     peak_mb = 0.0
@@ -189,7 +189,7 @@ async def consume(stage: Stage, entries: int, framework: str | None = None) -> d
             else peer(stage, framework)
         )
         async with running as worker:
-            while await posted() == 0:
+            while await posted() == there:
                 if worker.returncode is not None:
                     raise RuntimeError((stage.home.logs / "billing-worker.log").read_text()[-2000:])
                 await asyncio.sleep(POLL_S / 10)
@@ -330,7 +330,8 @@ async def measure_peer(tasks: int, framework: str | None) -> dict[str, Any]:
     """The consumer alone, on engines of its own."""
     async with engines() as stage:
         async with service(stage, REGISTRY, "web", "--port", str(stage.layout.web["registry"])):
-            events = await fill(stage, tasks, await schema_ids(stage))
+            await make_topic(stage)
+            events = await fill(stage, facts(tasks, await schema_ids(stage)))
             found = await consume(stage, 2 * tasks, framework)
         await check(stage, events)
     return found
@@ -339,7 +340,8 @@ async def measure_peer(tasks: int, framework: str | None) -> dict[str, Any]:
 async def measure(tasks: int) -> dict[str, Any]:
     async with engines() as stage:
         async with service(stage, REGISTRY, "web", "--port", str(stage.layout.web["registry"])):
-            events = await fill(stage, tasks, await schema_ids(stage))
+            await make_topic(stage)
+            events = await fill(stage, facts(tasks, await schema_ids(stage)))
             found = await consume(stage, 2 * tasks)
             relayed = await drain(stage)
             replay_s = await replay(stage)
