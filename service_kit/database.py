@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import socket
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -43,6 +44,16 @@ kit_metadata = MetaData(naming_convention=NAMING)
 PASSING_STATES = ("08", "28", "40", "53", "55P", "57", "58")
 """Classes of SQLSTATE that trying again may cure: connection, sign-in (a password or role that is being
 changed), serialization, resources, locks, shutdown."""
+
+SILENCE_S, ASKED_EVERY_S, ASKED_TIMES = 10, 5, 3
+"""A line that is silent for so long is asked, and given up when that many questions are not answered."""
+
+NOTICED_BY_THE_SERVER = {
+    "tcp_keepalives_idle": str(SILENCE_S),
+    "tcp_keepalives_interval": str(ASKED_EVERY_S),
+    "tcp_keepalives_count": str(ASKED_TIMES),
+    "tcp_user_timeout": str((SILENCE_S + ASKED_EVERY_S * ASKED_TIMES) * 1000),
+}
 
 NOTIFY = text("select pg_notify(channel, '') from unnest(:channels) channel").bindparams(
     bindparam("channels", type_=ARRAY(Text))
@@ -180,11 +191,34 @@ def _engine(
         # Parameters may be secrets or personal; an error message is no place for them.
         hide_parameters=True,
         pool_timeout=10,
-        connect_args={"server_settings": server_settings, "timeout": 10},
+        connect_args={"server_settings": server_settings | NOTICED_BY_THE_SERVER, "timeout": 10},
         **options,
     )
+    event.listen(engine.sync_engine, "connect", _notice_silence)
     event.listen(engine.sync_engine, "checkout", _pass_over_closed)
     return engine
+
+
+def _notice_silence(connection: Any, _record: object) -> None:
+    """Let both ends of a line notice within half a minute that the other one is gone without a word.
+
+    By themselves they would wait for hours: the server with the locks of a process whose machine is lost, the
+    process for an answer. An end that is only slow answers the questions, as its system does that.
+    """
+    # The driver has no option for it and no other way to its socket.
+    line = connection.driver_connection._transport.get_extra_info("socket")  # noqa: SLF001
+    if line.family not in {socket.AF_INET, socket.AF_INET6}:
+        return
+    line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (
+        ("TCP_KEEPIDLE", SILENCE_S),
+        ("TCP_KEEPINTVL", ASKED_EVERY_S),
+        ("TCP_KEEPCNT", ASKED_TIMES),
+        ("TCP_USER_TIMEOUT", (SILENCE_S + ASKED_EVERY_S * ASKED_TIMES) * 1000),
+    ):
+        # Not every system knows all of them.
+        if hasattr(socket, name):
+            line.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 def _pass_over_closed(connection: Any, _record: object, _proxy: object) -> None:
