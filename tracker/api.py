@@ -1,5 +1,6 @@
 """JSON API of the tracker, `/api/v1`."""
 
+import re
 import time
 from datetime import datetime
 from random import Random
@@ -260,9 +261,14 @@ async def update_task(
 async def _edition(session: Writing, task_id: UUID, if_match: str) -> int:
     """The edition an If-Match accepts. Raises `PreconditionFailed` when it is not the present one."""
     task = await queries.task(session, task_id)
-    if if_match.strip() != "*" and _etag(task) not in [tag.strip() for tag in if_match.split(",")]:
+    if if_match.strip() != "*" and task.version not in [int(tag[1]) for tag in _TAG.finditer(if_match)]:
         raise PreconditionFailed(_("Look at the present text and make your change again."))
     return task.version
+
+
+_TAG = re.compile(r'"(\d{1,9})(?:-[a-z]+)?"')
+"""A gateway that compresses an answer names the coding in its tag, `"3-gzip"`, or makes it weak, `W/"3"`; the
+edition is the same."""
 
 
 def _etag(task: Task) -> str:

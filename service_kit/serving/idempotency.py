@@ -35,7 +35,7 @@ from service_kit.text import message as _
 HEADER = "Idempotency-Key"
 REPLAYED_HEADER = "Idempotent-Replayed"
 KEPT_FOR = timedelta(hours=24)
-KEPT_HEADERS = ("content-type", "location")
+KEPT_HEADERS = ("content-type", "location", "etag")
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 idempotency_keys = Table(

@@ -363,6 +363,36 @@ class TestEditions:
         problem(await staff.as_manager.patch(address, json={"title": "Two"}), 422, "edition_missing")
         assert (await staff.as_manager.get(address)).json()["title"] == "One"
 
+    @pytest.mark.parametrize("tag", ['"1-gzip"', '"1-zstd"', 'W/"1"', '"7", "1"', "*"])
+    async def test_a_tag_that_a_gateway_changed_names_the_same_edition(
+        self, tracker: Service, staff: Staff, tag: str
+    ) -> None:
+        """Caddy adds the coding of the body to the tag, nginx makes the tag weak."""
+        task = await a_task(tracker, staff.manager)
+        saved = await staff.as_manager.patch(
+            f"/api/v1/tasks/{task.id}", json={"title": "One"}, headers={"If-Match": tag}
+        )
+        assert saved.status_code == 200
+
+    @pytest.mark.parametrize("tag", ['"2-gzip"', '"11"', "1", '"1', '"none"', ""])
+    async def test_a_tag_of_another_edition_saves_nothing(
+        self, tracker: Service, staff: Staff, tag: str
+    ) -> None:
+        task = await a_task(tracker, staff.manager)
+        refused = await staff.as_manager.patch(
+            f"/api/v1/tasks/{task.id}", json={"title": "One"}, headers={"If-Match": tag}
+        )
+        problem(refused, 412, "precondition_failed")
+
+    async def test_a_repeated_creation_tells_its_edition_again(self, staff: Staff) -> None:
+        once = {"Idempotency-Key": "one"}
+        first, again = [
+            await staff.as_manager.post("/api/v1/tasks", json={"title": "Feed"}, headers=once)
+            for _ in range(2)
+        ]
+        assert again.headers["idempotent-replayed"] == "true"
+        assert again.headers["etag"] == first.headers["etag"] == '"1"'
+
     async def test_a_new_task_tells_where_it_is_and_what_is_open_under_its_key(
         self, tracker: Service, staff: Staff
     ) -> None:
