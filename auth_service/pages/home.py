@@ -6,10 +6,11 @@ from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 
 from auth_service.pages.sign_on import BEGIN, SEE_OTHER
+from auth_service.queries.accounts import anybody_in
 from service_kit.identity import Role, Visitor
 from service_kit.pages import render
 from service_kit.text import message as _
-from service_kit.web import ServiceRouter, SettingsDep
+from service_kit.web import Reading, ServiceRouter, SettingsDep
 
 router = ServiceRouter(include_in_schema=False)
 
@@ -132,6 +133,11 @@ async def begin(visitor: Visitor, settings: SettingsDep) -> Response:
 
 
 @router.get("/")
-async def home(request: Request, visitor: Visitor) -> Response:
+async def home(request: Request, visitor: Visitor, session: Reading) -> Response:
     cards = [] if visitor is None else [card for card in CARDS if visitor.role in card.roles]
-    return render(request, "auth/home.html", {"cards": cards})
+    hires = visitor is not None and visitor.is_any(Role.ADMIN)
+    return render(
+        request,
+        "auth/home.html",
+        {"cards": cards, "nobody_works": hires and not await anybody_in(session, WORKING)},
+    )

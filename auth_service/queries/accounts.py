@@ -53,6 +53,12 @@ async def all_accounts(session: ReadSession) -> Sequence[Account]:
     return (await session.scalars(select(Account).order_by(Account.login))).all()
 
 
+async def anybody_in(session: ReadSession, roles: Collection[Role]) -> bool:
+    """Whether an account that is not blocked has one of these roles."""
+    held = select(Account.id).where(Account.role.in_([role.value for role in roles]), ~Account.blocked)
+    return bool(await session.scalar(select(held.exists())))
+
+
 async def names(session: ReadSession, ids: Collection[UUID]) -> dict[str, str]:
     """Names by guid; ids that nobody has are left out."""
     rows = await session.execute(select(Account.id, Account.name).where(Account.id.in_(ids)))

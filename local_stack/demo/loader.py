@@ -81,6 +81,7 @@ class _Loader:
         self._advance = advance
         self._zone = business_zone()
         self._gate = asyncio.Semaphore(AT_ONCE)
+        self._creating = asyncio.Semaphore(AT_ONCE)
         self._login_of: dict[str, str] = {}
         self._tasks: dict[int, dict[str, Any]] = {}
         self._last_of: dict[int, asyncio.Task[None]] = {}
@@ -120,9 +121,10 @@ class _Loader:
         Business time of a call travels with the call, so days need not wait for each other. The clock, by
         which days are closed, follows behind: it passes a midnight when all of that day has been done and
         delivered. A story of few days waits for each night, so that every account's entries and payouts stand
-        in the order of the days.
+        in the order of the days, and creates one task after the other, so that lists show them in order.
         """
         nightly = len({stretch.day for stretch in stretches(self._story, self._zone)}) <= _NIGHTLY_DAYS_MAX
+        self._creating = asyncio.Semaphore(1 if nightly else AT_ONCE)
         following = asyncio.create_task(self._let_clock_follow())
         try:
             async with _unwrapped(), asyncio.TaskGroup() as group:
@@ -212,9 +214,10 @@ class _Loader:
         new = {"title": work.title}
         if work.jira_id is not None:
             new["jira_id"] = work.jira_id
-        self._tasks[number] = await self._client.post(
-            work.creator, "/tracker/api/v1/tasks", new, at=work.created_at
-        )
+        async with self._creating:
+            self._tasks[number] = await self._client.post(
+                work.creator, "/tracker/api/v1/tasks", new, at=work.created_at
+            )
         self.loaded.tasks += 1
         self._advance(1, "tasks")
 

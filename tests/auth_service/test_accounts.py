@@ -132,7 +132,7 @@ class TestPages:
         assert "Тот же" in response.text
 
     async def test_roles(self, auth: Auth) -> None:
-        """The start page shows each role its own places, and a sign-in leads straight to the first of them."""
+        """The start page shows each role its own places, and a sign-in leads straight to the first."""
         for role, sees, begins in (
             ("worker", "/billing/", "/tracker/"),
             ("manager", "/tracker/all", "/tracker/all"),
@@ -147,6 +147,14 @@ class TestPages:
         assert "/auth/sign-in" in (await auth.browser().http.get("/")).text
         for browser in (auth.browser(), await auth.signed_in(await auth.person(role="client"))):
             assert (await browser.http.get("/begin")).headers["Location"] == "https://exchange.test/auth/"
+
+    async def test_the_first_administrator_is_led_to_the_first_worker(self, own_auth: Auth) -> None:
+        """Without anybody who could get a task nothing else in the exchange goes on."""
+        browser = await own_auth.signed_in()
+        await own_auth.change(await own_auth.person(role="worker"), blocked=True)
+        assert "Nobody can get a task yet" in (await browser.http.get("/")).text
+        await own_auth.person(role="accountant")
+        assert "Nobody can get a task yet" not in (await browser.http.get("/")).text
 
 
 class TestPeople:

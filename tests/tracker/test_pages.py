@@ -43,6 +43,17 @@ async def test_every_page_opens_for_every_employee_and_for_no_client(tracker: Se
         assert [(await browser.get(path)).status_code for path in paths] == [403] * len(paths)
 
 
+async def test_an_empty_exchange_offers_the_first_task_and_nothing_to_filter(
+    tracker: Service, browsers: Browsers
+) -> None:
+    empty = (await browsers.of_manager.get("/all")).text
+    assert "There are no tasks yet" in empty
+    assert all(part not in empty for part in ("/export.csv", 'role="search"', 'id="distribution"'))
+    assert "/imports" in empty
+    await a_task(tracker, browsers.manager)
+    assert 'role="search"' in (await browsers.of_manager.get("/all")).text
+
+
 async def test_an_address_that_names_no_task_is_not_found(browsers: Browsers) -> None:
     for path in ("/tasks/xyz", f"/tasks/{uuid4()}"):
         answer = await browsers.of_worker.get(path, headers={"Accept": "text/html"})
@@ -295,7 +306,10 @@ class TestAllTasks:
         assert await shown(f"worker={browsers.worker.guid}") == [True, True]
         assert await shown("worker=nonsense&status=nonsense") == [True, True]
 
-    async def test_only_those_who_run_the_exchange_see_distribute(self, browsers: Browsers) -> None:
+    async def test_only_those_who_run_the_exchange_see_distribute(
+        self, tracker: Service, browsers: Browsers
+    ) -> None:
+        await a_task(tracker, browsers.manager)
         assert "/tracker/distributions/plan" in (await browsers.of_manager.get("/all")).text
         assert (await browsers.of_worker.get("/distributions/plan")).status_code == 403
         assert "/distributions" not in (await browsers.of_worker.get("/all")).text
@@ -353,6 +367,7 @@ class TestWords:
     ) -> None:
         tracker = make_service("tracker", status_words=words)
         person, headers = await a_person(tracker), {"Accept-Language": language}
+        await a_task(tracker, person)
         async with (
             web_process(tracker) as web,
             web.browser(person, **headers) as browser,
