@@ -30,6 +30,20 @@ PLACES = {
     "admin": [
         "/analytics/",
         "/auth/accounts",
+        "/auth/accounts/new",
+        "PERSON",
+        "/auth/applications",
+        "/auth/clients",
+        "/auth/clients/new",
+        "/auth/clients/tracker",
+        "/auth/keys",
+        "/auth/sign-ins",
+        "/auth/audit",
+        "/auth/security",
+        "/auth/security/applications",
+        "/billing/dead-letters",
+        "TRACE",
+        "/tracker/nothing",
         "/registry/?search=jira",
         "/registry/catalogue/tracker/task_created/2",
         "/registry/catalogue/tracker/task_created/changes?from=1&to=2",
@@ -66,6 +80,13 @@ async def addresses(page: Page, login: str) -> AsyncIterator[str]:
         elif place == "ACCOUNT":
             await page.goto("/billing/accounts")
             yield str(await page.locator("#accounts a").nth(1).get_attribute("href"))
+        elif place == "PERSON":
+            await page.goto("/auth/accounts?search=worker1")
+            yield str(await page.locator("#account-rows a").first.get_attribute("href"))
+        elif place == "TRACE":
+            await page.goto("/tracker/all?status=done")
+            task = str(await page.locator("#task-rows .title a").first.get_attribute("href"))
+            yield f"/tracker/trace?id={task.rpartition('/')[2]}"
         else:
             yield place
 
