@@ -5,6 +5,7 @@ growing delay while the records wait, so that the order per key holds.
 """
 
 import asyncio
+import random
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
@@ -176,7 +177,8 @@ async def _patiently(work: Callable[[], Awaitable[T]]) -> T:
             if not (isinstance(error, Unavailable) or will_pass(error)):
                 raise
             log.warning("waiting", error=type(error).__name__, detail=str(error)[:300], delay_s=delay_s)
-        await asyncio.sleep(delay_s)
+        # Not everybody at the same moment: what was away would be met by all at once.
+        await asyncio.sleep(delay_s * random.uniform(0.5, 1))
         delay_s = min(delay_s * 2, LONGEST_DELAY_S)
 
 
