@@ -178,7 +178,7 @@ async def _patiently(work: Callable[[], Awaitable[T]]) -> T:
                 raise
             log.warning("waiting", error=type(error).__name__, detail=str(error)[:300], delay_s=delay_s)
         # Not everybody at the same moment: what was away would be met by all at once.
-        await asyncio.sleep(delay_s * random.uniform(0.5, 1))
+        await asyncio.sleep(delay_s * random.uniform(0.5, 1))  # noqa: S311  not a secret
         delay_s = min(delay_s * 2, LONGEST_DELAY_S)
 
 
