@@ -109,6 +109,7 @@ class TestSignIn:
             assert "http:" not in policy.replace("https:", "")
             assert headers["X-Frame-Options"] == "DENY"
             assert headers["Referrer-Policy"] == "same-origin"
+            assert headers["Cache-Control"] == "no-store"
 
     async def test_idle_refresh_token(self, own_auth: Auth) -> None:
         """A refresh token that nobody used for the idle time has ended, before its family does."""

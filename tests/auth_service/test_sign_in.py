@@ -78,13 +78,6 @@ class TestForm:
         # What a form may ask there, a link could ask as well.
         assert taken == [("POST", "/authorize"), ("POST", "/logout")]
 
-    async def test_the_page_is_closed_to_others(self, auth: Auth) -> None:
-        """It cannot be framed, loads nothing from elsewhere, is not kept."""
-        response = await auth.browser().http.get("/sign-in")
-        assert "frame-ancestors 'none'" in response.headers["Content-Security-Policy"]
-        assert response.headers["X-Frame-Options"] == "DENY"
-        assert response.headers["Cache-Control"] == "no-store"
-
 
 class TestRefusals:
     async def test_all_look_the_same(self, make_auth: MakeAuth) -> None:
