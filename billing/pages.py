@@ -4,7 +4,7 @@ from datetime import date
 from typing import Annotated
 from uuid import UUID
 
-from babel.dates import format_skeleton
+from babel.dates import format_date
 from fastapi import Query, Request
 from starlette.responses import Response
 
@@ -79,7 +79,7 @@ async def days(request: Request, session: Reading, page: Paging) -> Response:
     found = await queries.days_backwards(session, page)
     points = [
         {
-            "label": format_skeleton("Md", day.business_date, locale=locale_in_use()),
+            "label": format_date(day.business_date, "d MMM", locale=locale_in_use()),
             "value": day.income_cents,
             "text": format_cents(day.income_cents),
         }

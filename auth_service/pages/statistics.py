@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from babel.dates import format_skeleton
+from babel.dates import format_date
 from fastapi import Request, Response
 
 from auth_service.pages.sign_on import OwnSettings
@@ -33,7 +33,7 @@ REASONS = {
 async def sign_ins(request: Request, session: Reading, admin: Admin, settings: OwnSettings) -> Response:
     del admin
     days = await sign_ins_by_day(session, settings.zone)
-    labels = [format_skeleton("Md", one.day, locale=locale_in_use()) for one in days]
+    labels = [format_date(one.day, "d MMM", locale=locale_in_use()) for one in days]
     return render(
         request,
         "auth/sign_ins.html",
