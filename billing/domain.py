@@ -38,6 +38,14 @@ class EntryKind(StrEnum):
     PAYOUT = "payout"
 
 
+ENTRY_NAMES = {
+    EntryKind.FEE: _("Fee for the assignment"),
+    EntryKind.REWARD: _("Reward for the work"),
+    EntryKind.PAYOUT: _("Paid out"),
+}
+"""What people call them."""
+
+
 class AccountKind(StrEnum):
     WORKER = "worker"
     COMPANY = "company"

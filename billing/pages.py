@@ -9,7 +9,7 @@ from fastapi import Query, Request
 from starlette.responses import Response
 
 from billing import queries
-from billing.domain import AccountKind, DayState, EntryKind, NoAccount, business_date
+from billing.domain import ENTRY_NAMES, AccountKind, DayState, NoAccount, business_date
 from service_kit.identity import Actor, Role, require
 from service_kit.money import format_cents
 from service_kit.pages import render, wants_fragment
@@ -26,18 +26,13 @@ accountants_only = require(*ACCOUNTANTS)
 DEBTORS_SHOWN = PageRequest(limit=10)
 DAYS_IN_CHART = 31
 
-KIND_LABELS = {
-    EntryKind.FEE: _("Fee for the assignment"),
-    EntryKind.REWARD: _("Reward for the work"),
-    EntryKind.PAYOUT: _("Paid out"),
-}
 STATE_LABELS = {
     DayState.OPEN: (_("Open"), "plain"),
     DayState.CLOSING: (_("Closing"), "wait"),
     DayState.CLOSED: (_("Closed and paid"), "good"),
 }
 ACCOUNT_LABELS = {AccountKind.COMPANY: _("Company"), AccountKind.PAYOUTS: _("Payouts")}
-LABELS = {"kinds": KIND_LABELS, "states": STATE_LABELS, "account_labels": ACCOUNT_LABELS}
+LABELS = {"kinds": ENTRY_NAMES, "states": STATE_LABELS, "account_labels": ACCOUNT_LABELS}
 
 
 @router.get("/")

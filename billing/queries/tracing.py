@@ -5,12 +5,13 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from billing.domain import AccountKind
+from billing.domain import ENTRY_NAMES, AccountKind, EntryKind
 from billing.models import accounts, entries, postings
 from service_kit.database import ReadSession
 from service_kit.inbox import inbox
 from service_kit.money import format_cents
 from service_kit.rows import any_of
+from service_kit.text import message as _
 from service_kit.tracing.reading import Hop
 
 
@@ -29,10 +30,14 @@ async def bookings(session: ReadSession, events: Sequence[UUID]) -> list[Hop]:
             row.processed_at,
             "booked",
             row.event_id,
-            f"{row.kind} {format_cents(row.amount_cents, signed=True)}",
+            f"{ENTRY_NAMES[EntryKind(row.kind)].translated()} {format_cents(row.amount_cents, signed=True)}",
             f"booked-{row.id}",
             place=f"{row.business_date}",
-            detail=f"{row.account_id}: {format_cents(row.balance_after_cents)}",
+            detail=_(
+                "Account {account}: {balance} after it",
+                account=row.account_id,
+                balance=format_cents(row.balance_after_cents),
+            ),
         )
         for row in found
     ]

@@ -42,7 +42,19 @@ async def test_a_task_shows_what_was_heard_booked_and_said_of_it_in_order(billin
     ]
     assert [name in shown for name in ways] == [True] * len(ways)
     assert shown.count("has booked it") == 2
+    assert [shown.count(name) for name in ("Fee for the assignment", "Reward for the work")] == [1, 1]
+    assert shown.count(f"Account {worker}: ") == 2
     assert shown.index("has acted on it") < shown.index("has booked it")
+
+
+async def test_an_entry_is_told_in_the_readers_language(billing: Service, web: Web) -> None:
+    task, worker = new_id(), new_id()
+    await hear(billing, created(task), completed(task, worker))
+    async with web.browser(ADMIN) as browser:
+        answer = await browser.get("/trace", params={"id": str(task)}, headers={"Accept-Language": "ru"})
+    shown = answer.text
+    assert "Награда за работу" in shown
+    assert f"Счёт {worker}: после этого" in shown
 
 
 async def test_what_followed_from_an_event_is_found_by_the_event(billing: Service, web: Web) -> None:
