@@ -52,6 +52,7 @@ def up(
     ] = False,
     port: Annotated[int | None, typer.Option(help="Port of the gateway; all others are chosen free.")] = None,
     no_demo: Annotated[bool, typer.Option("--no-demo", help="Start with an empty exchange.")] = False,
+    together: Annotated[bool, typer.Option("--together", help="All services in one process.")] = False,
     database_url: Annotated[
         str | None,
         typer.Option(
@@ -70,7 +71,7 @@ def up(
         console.print(f"The exchange is already running: {state.layout.gateway_url}")
         return
     external = External(database_url, kafka)
-    state = starting.start(home, console, port=port, detach=detach, external=external)
+    state = starting.start(home, console, port=port, detach=detach, external=external, together=together)
     if not no_demo:
         starting.or_stop(home, console, lambda: demos.load_at_first_start(home, state, console))
     console.print(starting.describe(state, home))
@@ -230,11 +231,16 @@ def bench(
 
 
 @commands.command(hidden=True)
-def supervise(port: int | None = None, ends_with: int | None = None) -> None:
+def supervise(
+    port: int | None = None,
+    ends_with: int | None = None,
+    *,
+    together: Annotated[bool, typer.Option("--together")] = False,
+) -> None:
     """Be the supervisor: what `up` starts in the background."""
     from local_stack.supervisor import supervise as run  # noqa: PLC0415 - the other commands need none of it
 
-    sys.exit(run(Home.of_environment(), port, ends_with))
+    sys.exit(run(Home.of_environment(), port, ends_with, together=together))
 
 
 def main() -> None:

@@ -24,6 +24,9 @@ class Layout:
     worker: dict[str, int] = field(default_factory=dict)
     """Port of each worker's health and metrics."""
 
+    together: int = 0
+    """Port of the health of all services, where they share one process."""
+
     postgres_host: str = LOOPBACK
     kafka_host: str = LOOPBACK
 
@@ -54,6 +57,7 @@ class Layout:
             postgres_host=postgres[0],
             web=web,
             worker={service.name: free.draw() for service in SERVICES if service.has_worker},
+            together=free.draw(),
         )
 
     @property

@@ -38,14 +38,23 @@ _POLL_S = 0.1
 _START_WITHIN_S = 240
 _STOP_WITHIN_S = 90
 
-# The supervisor, Kafka, PostgreSQL, the gateway, and what each service runs.
-_PROCESS_COUNT = 3 + sum(len(service.processes) for service in SERVICES)
+_ENGINES_COUNT = 3
+"""Kafka, PostgreSQL and the gateway."""
 
 
 def start(
-    home: Home, console: Console, *, port: int | None, detach: bool, external: External | None = None
+    home: Home,
+    console: Console,
+    *,
+    port: int | None,
+    detach: bool,
+    external: External | None = None,
+    together: bool = False,
 ) -> State:
-    """Start an exchange that does not run; return when all of it is ready."""
+    """Start an exchange that does not run; return when all of it is ready.
+
+    With `together` all services share one process.
+    """
     external = external or External()
     check_machine(home.folder)
     external.refuse_silent()
@@ -53,8 +62,9 @@ def start(
     if external.kafka is None:
         _bring_jars(console)
     Layout.choose(port, external)  # says at once which port is taken
-    supervisor = _spawn_supervisor(home, port, external, detach=detach)
-    return _follow(home, console, supervisor)
+    supervisor = _spawn_supervisor(home, port, external, detach=detach, together=together)
+    services = 1 if together else sum(len(service.processes) for service in SERVICES)
+    return _follow(home, console, supervisor, _ENGINES_COUNT + services)
 
 
 def wait_for_end(home: Home, console: Console) -> None:
@@ -139,9 +149,11 @@ def _bring_jars(console: Console) -> None:
 
 
 def _spawn_supervisor(
-    home: Home, port: int | None, external: External, *, detach: bool
+    home: Home, port: int | None, external: External, *, detach: bool, together: bool
 ) -> subprocess.Popen[bytes]:
     options = ["--port", str(port)] if port is not None else []
+    if together:
+        options.append("--together")
     if not detach:
         options += ["--ends-with", str(os.getpid())]
     home.logs.mkdir(parents=True, exist_ok=True)
@@ -158,7 +170,7 @@ def _spawn_supervisor(
         )
 
 
-def _follow(home: Home, console: Console, supervisor: subprocess.Popen[bytes]) -> State:
+def _follow(home: Home, console: Console, supervisor: subprocess.Popen[bytes], processes: int) -> State:
     """Show the start until it is done."""
     deadline = time.monotonic() + _START_WITHIN_S
     columns = (
@@ -170,7 +182,7 @@ def _follow(home: Home, console: Console, supervisor: subprocess.Popen[bytes]) -
     )
     try:
         with _interruptible(), Progress(*columns, console=console, transient=True) as bar:
-            task = bar.add_task("Starting", total=_PROCESS_COUNT)
+            task = bar.add_task("Starting", total=processes)
             while True:
                 state = State.read(home)
                 if state is not None and state.supervisor.pid == supervisor.pid:

@@ -33,18 +33,27 @@ from local_stack.state import ProcessState, State, only_supervisor
 from local_stack.troubles import Trouble
 
 _LOOK_AFTER_LOGS_EVERY_S = 10
+_TOGETHER = "services"
+"""The process of all services, where they share one."""
 
 
 class Supervisor:
     """One exchange, from its first process to its last."""
 
     def __init__(
-        self, home: Home, layout: Layout, external: External, *, ends_with: int | None = None
+        self,
+        home: Home,
+        layout: Layout,
+        external: External,
+        *,
+        ends_with: int | None = None,
+        together: bool = False,
     ) -> None:
         self._home = home
         self._layout = layout
         self._external = external
         self._ends_with = ends_with
+        self._together = together
         self._credentials = Credentials(home.secrets_file)
         self._kept: list[Kept] = []
         self._stop_asked = asyncio.Event()
@@ -84,17 +93,16 @@ class Supervisor:
 
     async def _start(self) -> None:
         self._step("PostgreSQL and Kafka")
-        async with asyncio.TaskGroup() as together:
+        async with asyncio.TaskGroup() as starting:
             # Kafka takes longest; the services load meanwhile, and their workers wait for it by themselves.
-            together.create_task(self._start_kafka())
+            starting.create_task(self._start_kafka())
             await self._start_databases()
             self._step("services")
             # The registry is the first of them. The others ask it for the numbers of their schemas, again and
             # again until it answers, and are ready only then.
-            for service in SERVICES:
-                for kept in self._processes(service):
-                    together.create_task(kept.start())
-            together.create_task(self._gateway().start())
+            for kept in self._services():
+                starting.create_task(kept.start())
+            starting.create_task(self._gateway().start())
         self._state.phase = "ready"
         self._step("")
 
@@ -144,6 +152,20 @@ class Supervisor:
             )
         remember_migrated(self._home, service)
 
+    def _services(self) -> Sequence[Kept]:
+        if not self._together:
+            return [kept for service in SERVICES for kept in self._processes(service)]
+        told: dict[str, str] = {}
+        places = []
+        for service in SERVICES:
+            # Each service's own settings begin with its name; what all are told is the same.
+            told |= environment(service, self._home, self._layout, self._credentials)
+            ports = [self._layout.web[service.name]]
+            ports += [self._layout.worker[service.name]] if service.has_worker else []
+            places.append(":".join([service.package, *map(str, ports)]))
+        options = ["--host", LOOPBACK, "--port", str(self._layout.together), *places]
+        return [self._python(_TOGETHER, "service_kit", options, self._layout.together, told)]
+
     def _processes(self, service: Service) -> Sequence[Kept]:
         told = environment(service, self._home, self._layout, self._credentials)
         web_port = self._layout.web[service.name]
@@ -156,11 +178,15 @@ class Supervisor:
     def _service_process(
         self, service: Service, process: str, options: list[str], port: int, told: dict[str, str]
     ) -> Kept:
-        command = [sys.executable, "-m", service.package, process, *options, str(port)]
+        arguments = [process, *options, str(port)]
+        return self._python(f"{service.name}-{process}", service.package, arguments, port, told)
+
+    def _python(self, name: str, module: str, arguments: list[str], port: int, told: dict[str, str]) -> Kept:
+        command = [sys.executable, "-m", module, *arguments]
         url = health_url(port)
         return self._keep(
-            f"{service.name}-{process}",
-            Program(command, module=service.package, environment=_complete(told)),
+            name,
+            Program(command, module=module, environment=_complete(told)),
             partial(answers_200, self._client, url),
             # Alive is less than ready: a process that waits for its engines is not to be killed.
             alive=partial(answers_200, self._client, alive_url(port)),
@@ -219,7 +245,7 @@ class Supervisor:
             ["gateway"],
             [name for name in by_name if name.endswith("-web") and name != "registry-web"],
             [name for name in by_name if name.endswith("-worker")],
-            ["registry-web"],
+            ["registry-web", _TOGETHER],
             engines,
         )
         for names in rounds:
@@ -250,13 +276,15 @@ def _in_thread(probe: Callable[[], bool]) -> Probe:
     return ask
 
 
-def supervise(home: Home, port: int | None, ends_with: int | None) -> int:
+def supervise(home: Home, port: int | None, ends_with: int | None, *, together: bool = False) -> int:
     """Run the supervisor in this process until it is asked to stop."""
     with only_supervisor(home):
         external = External.of_environment()
         layout = Layout.choose(port, external)
-        return asyncio.run(_run(home, layout, external, ends_with))
+        return asyncio.run(_run(home, layout, external, ends_with, together=together))
 
 
-async def _run(home: Home, layout: Layout, external: External, ends_with: int | None) -> int:
-    return await Supervisor(home, layout, external, ends_with=ends_with).run()
+async def _run(
+    home: Home, layout: Layout, external: External, ends_with: int | None, *, together: bool
+) -> int:
+    return await Supervisor(home, layout, external, ends_with=ends_with, together=together).run()

@@ -15,10 +15,6 @@ from service_kit.settings import ServiceSettings
 
 log = structlog.get_logger()
 
-KEEP_ALIVE_S = 75
-"""How long an idle connection stays open: longer than any gateway keeps it, as a click that is sent into a
-connection that closes in the same moment is lost with a 502."""
-
 
 def service_commands(
     package: str, settings: Callable[[], ServiceSettings], *, has_worker: bool = True
@@ -39,27 +35,14 @@ def service_commands(
         """Answer HTTP requests."""
         import uvicorn  # noqa: PLC0415  as above
 
-        from service_kit.serving.connections import HttpConnection  # noqa: PLC0415
+        from service_kit.serving.server import web_config  # noqa: PLC0415
 
         found = settings()
         telemetry.configure_logging(found.name, "web", found.log_level)
         telemetry.configure_tracing(f"{found.name}-web", found.otlp_endpoint)
         app = resolve_name(f"{package}.app:web")(found)
         leave_alone_what_is_loaded()
-        uvicorn.run(
-            app,
-            host=host,
-            port=port,
-            http=HttpConnection,
-            ws="none",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=True,
-            forwarded_allow_ips="127.0.0.1",
-            timeout_graceful_shutdown=5,
-            timeout_keep_alive=KEEP_ALIVE_S,
-        )
+        uvicorn.Server(web_config(app, host, port)).run()
 
     if has_worker:
 

@@ -7,6 +7,7 @@ goes by what it knew before, says so, and asks again until the registry has conf
 import asyncio
 import hashlib
 import os
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -217,11 +218,11 @@ class _Disk:
         if not self._writable:
             return
         file = self._file(path)
-        beside = file.with_suffix(f".{os.getpid()}")
+        beside = file.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             beside.write_bytes(orjson.dumps(found))
-            # Several processes share the folder; a reader finds the old file or the new one, never a half.
+            # Many processes and threads share the folder; a reader finds the old file or the new one whole.
             beside.replace(file)
         except OSError as error:
             self._writable = False

@@ -42,6 +42,7 @@ from service_kit.database import Database
 from service_kit.dead_letters import dead_letter_topic, redrive_topic
 from service_kit.dead_letters.acting import REDRIVES_CHANNEL
 from service_kit.dead_letters.sending import TICK_S, send_due_letters
+from service_kit.ending import when_told_to_end
 from service_kit.events import Event
 from service_kit.ids import new_id
 from service_kit.relay import Relay
@@ -180,12 +181,25 @@ def run_worker(
     asyncio.run(_answering_health(worker, declare_topics(settings, topics)))
     app = _faust_app(worker)
     try:
-        faust.Worker(
+        _FaustWorker(
             app, loglevel=settings.log_level, override_logging=False, redirect_stdouts=False, quiet=True
         ).execute_from_commandline()
     finally:
         if worker.failed:
             sys.exit(1)
+
+
+class _FaustWorker(faust.Worker):
+    """Signals reach the main thread alone, which passes them on where several services share a process."""
+
+    def install_signal_handlers(self) -> None:
+        if threading.current_thread() is threading.main_thread():
+            super().install_signal_handlers()
+        else:
+            when_told_to_end(self._end_from_another_thread)
+
+    def _end_from_another_thread(self) -> None:
+        self.loop.call_soon_threadsafe(self._schedule_shutdown, signal.SIGTERM)
 
 
 def _faust_app(worker: _Worker) -> faust.App:

@@ -16,6 +16,9 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from prometheus_client import Counter, Gauge, Histogram
 
+speaking: ContextVar[tuple[str, str] | None] = ContextVar("speaking", default=None)
+"""Service and process of a line in the log, where one process holds several; else as configured."""
+
 correlation_id: ContextVar[str | None] = ContextVar("correlation_id", default=None)
 """Follows one click through every service: request, outbox row, header, consumer, next outbox row."""
 
@@ -99,7 +102,7 @@ def configure_logging(service: str, process: str, level: str = "INFO") -> None:
     )
 
     def add_process(_logger: Any, _name: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        line["service"], line["process"] = service, process
+        line["service"], line["process"] = speaking.get() or (service, process)
         return line
 
     handler = logging.StreamHandler(sys.stdout)

@@ -26,6 +26,7 @@ KIT = "service_kit"
 
 _locale: ContextVar[str] = ContextVar("locale", default=LOCALES[0])
 _packages: list[str] = [KIT]
+_alone: ContextVar[str | None] = ContextVar("speaking_package", default=None)
 
 
 class Message(str):
@@ -46,7 +47,7 @@ class Message(str):
 
     def translated(self) -> str:
         """Read the text in the language of the present request."""
-        catalogue = _catalogue(_locale.get())
+        catalogue = _catalogue(_locale.get(), catalogues())
         if self.plural is None:
             found = catalogue.gettext(self.source)
         else:
@@ -122,12 +123,20 @@ def add_catalogues(package: str) -> None:
     """Lay the catalogues in `<package>/locale` over those of the kit."""
     if package not in _packages:
         _packages.append(package)
-        _catalogue.cache_clear()
+
+
+def speak_as(package: str) -> None:
+    """From here on, and in what is begun from here, this service's catalogues alone lie over the kit's.
+
+    For a process that holds several services, whose texts may say the same in other words.
+    """
+    _alone.set(package)
 
 
 def catalogues() -> tuple[str, ...]:
     """The packages whose catalogues are in use."""
-    return tuple(_packages)
+    alone = _alone.get()
+    return tuple(_packages) if alone is None else (KIT, alone)
 
 
 def catalogue_file(package: str, locale: str) -> Traversable:
@@ -135,11 +144,11 @@ def catalogue_file(package: str, locale: str) -> Traversable:
 
 
 @lru_cache
-def _catalogue(locale: str) -> NullTranslations:
+def _catalogue(locale: str, packages: tuple[str, ...]) -> NullTranslations:
     if locale == LOCALES[0]:
         return NullTranslations()
     merged: NullTranslations | None = None
-    for package in _packages:
+    for package in packages:
         source = catalogue_file(package, locale)
         if not source.is_file():
             continue

@@ -12,7 +12,7 @@ import pytest
 from local_stack.engines import gateway as engine
 from local_stack.engines.gateway import Gateway, caddyfile
 from local_stack.ports import PortChooser
-from service_kit import command_line
+from service_kit.serving import server
 from tests.support.engines import running
 
 
@@ -119,4 +119,4 @@ def test_written_anew_at_each_start(tmp_path: Path) -> None:
 def test_gateway_lets_go_first() -> None:
     """An idle connection ends at the gateway before it ends at the service, so that no click is lost."""
     assert f"keepalive {engine.KEEP_ALIVE_S}s" in caddyfile(":8080", {"tracker": "tracker-web:8000"})
-    assert engine.KEEP_ALIVE_S < command_line.KEEP_ALIVE_S
+    assert engine.KEEP_ALIVE_S < server.KEEP_ALIVE_S

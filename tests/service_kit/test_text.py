@@ -2,6 +2,7 @@
 
 import string
 from collections.abc import Iterator
+from contextvars import copy_context
 from pathlib import Path
 
 import pytest
@@ -129,9 +130,17 @@ class TestCataloguesOfPackages:
                 assert told == ["1 птица", "3 птицы", "5 птиц", "11 птиц", "21 птица", "112 птиц"]
                 assert gettext("Sign out") == "Улететь", "the package's own words stand above the kit's"
                 assert gettext("Cancel") == "Отмена"
+                assert gettext_as("tracker", "Sign out") == "Выйти", "as another service of the same process"
         finally:
             text._packages.remove("aviary")
-            text._catalogue.cache_clear()
+
+
+def gettext_as(package: str, source: str) -> str:
+    def speak() -> str:
+        text.speak_as(package)
+        return gettext(source)
+
+    return copy_context().run(speak)
 
 
 class TestPreferredLocale:
