@@ -17,8 +17,8 @@ def together(
     """Run the web apps and workers of several services in one process."""
     try:
         known = [Place.parse(place) for place in places]
-    except (TypeError, ValueError):
-        raise typer.BadParameter("a place is package:web port or package:web port:metrics port") from None
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
     sys.exit(run_together(known, host=host, port=port, log_level=log_level))
 
 

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from pkgutil import resolve_name
 from typing import Any
 
@@ -48,6 +49,10 @@ class Place:
     def parse(cls, text: str) -> "Place":
         """Of `package:web port` or `package:web port:metrics port`. Raises `ValueError`."""
         package, *ports = text.split(":")
+        if not package.isidentifier() or find_spec(package) is None or find_spec(f"{package}.app") is None:
+            raise ValueError(f"{package} is no service")
+        if not 1 <= len(ports) <= 2 or not all(port.isdigit() for port in ports):  # noqa: PLR2004  web, metrics
+            raise ValueError(f"{text} is not package:web port or package:web port:metrics port")
         return cls(package, *map(int, ports))
 
     @property
@@ -119,7 +124,7 @@ def run_together(places: Sequence[Place], *, host: str, port: int, log_level: st
     `port` answers `/health/live`, and `/health/ready` once every part is ready.
     """
     telemetry.configure_logging("together", "all", log_level)
-    telemetry.configure_tracing("together", None)
+    telemetry.configure_tracing("together", _settings(places[0].package).otlp_endpoint)
     return asyncio.run(_run(Together(places, host), places, host, port))
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from service_kit.together import Place
 from tests.support import engines
 from tests.support.exchange import Exchange, Person, staffed
 from tests.support.running import eventually
@@ -50,6 +51,20 @@ async def test_work_becomes_money_and_a_result_and_a_killed_process_loses_nothin
         (day,) = await together.rows("analytics", "select * from day_results")
         assert day["rewards_cents"] > day["fees_cents"] > 0
     assert "agree" in await asyncio.to_thread(together.ates, "reconcile")
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("nobody:8001", "nobody is no service"),
+        ("json:8001", "json is no service"),
+        ("tracker", "tracker is not package:web port"),
+        ("tracker:web", "tracker:web is not package:web port"),
+    ],
+)
+def test_a_place_that_is_none_is_refused_in_a_sentence(place: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        Place.parse(place)
 
 
 async def created(manager: Person, number: int) -> dict[str, str]:
