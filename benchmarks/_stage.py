@@ -23,6 +23,7 @@ from local_stack.home import Home, installed_folder
 from local_stack.launching import Running, launch
 from local_stack.layout import Layout
 from local_stack.ports import PortChooser
+from local_stack.probes import answers_200, health_url
 from local_stack.services import BILLING, REGISTRY, Service
 
 POLL_S = 0.05
@@ -101,12 +102,6 @@ async def service(stage: Stage, which: Service, *arguments: str) -> AsyncIterato
 
 async def until_ready(port: int) -> None:
     """Return when the service's process on this port says that it is ready."""
-    address = f"http://127.0.0.1:{port}/health/ready"
     async with httpx2.AsyncClient(timeout=5, trust_env=False) as client:
-        while True:
-            try:
-                if (await client.get(address)).is_success:
-                    return
-            except httpx2.HTTPError:
-                pass
+        while not await answers_200(client, health_url(port)):  # noqa: ASYNC110 - another process
             await asyncio.sleep(POLL_S)

@@ -64,8 +64,8 @@ class Together:
     """The threads of all parts. `failed` says whether one of them ended by itself or with trouble."""
 
     def __init__(self, places: Sequence[Place], host: str) -> None:
-        self._host = host
-        self._places = places
+        self.host = host
+        self.places = places
         self._threads: list[threading.Thread] = []
         self._ending = False
         self.failed = False
@@ -73,13 +73,13 @@ class Together:
     def start(self) -> None:
         # Loaded before any thread begins: two that import the same module would wait for each other.
         parts: list[tuple[Place, str, str, Callable[[], None]]] = []
-        for place in self._places:
+        for place in self.places:
             settings = _settings(place.package)
             web: Callable[..., Any] = resolve_name(f"{place.package}.app:web")
             parts.append((place, settings.name, "web", partial(self._serve, place, web, settings)))
             if place.metrics_port is not None:
                 work: Callable[..., None] = resolve_name(f"{place.package}.worker:work")
-                running = partial(work, settings, metrics_port=place.metrics_port, host=self._host)
+                running = partial(work, settings, metrics_port=place.metrics_port, host=self.host)
                 parts.append((place, settings.name, "worker", running))
         leave_alone_what_is_loaded()
         for place, name, process, call in parts:
@@ -113,7 +113,7 @@ class Together:
             os.kill(os.getpid(), signal.SIGTERM)
 
     def _serve(self, place: Place, web: Callable[[Any], Any], settings: ServiceSettings) -> None:
-        server = uvicorn.Server(web_config(web(settings), self._host, place.web_port))
+        server = uvicorn.Server(web_config(web(settings), self.host, place.web_port))
         when_told_to_end(partial(setattr, server, "should_exit", True))
         server.run()
 
@@ -125,16 +125,15 @@ def run_together(places: Sequence[Place], *, host: str, port: int, log_level: st
     """
     telemetry.configure_logging("together", "all", log_level)
     telemetry.configure_tracing("together", _settings(places[0].package).otlp_endpoint)
-    return asyncio.run(_run(Together(places, host), places, host, port))
+    return asyncio.run(_run(Together(places, host), port))
 
 
-async def _run(parts: Together, places: Sequence[Place], host: str, port: int) -> int:
+async def _run(parts: Together, port: int) -> int:
     told = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, told.set)
     await asyncio.to_thread(parts.start)
-    config = uvicorn.Config(_health(places, host), host=host, port=port, log_config=None, access_log=False)
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(web_config(_health(parts), parts.host, port))
     # The signals are ours.
     server.capture_signals = contextlib.nullcontext  # type: ignore[assignment, method-assign]
     serving = asyncio.create_task(server.serve())
@@ -145,9 +144,9 @@ async def _run(parts: Together, places: Sequence[Place], host: str, port: int) -
     return 1 if parts.failed else 0
 
 
-def _health(places: Sequence[Place], host: str) -> Starlette:
+def _health(parts: Together) -> Starlette:
     client = httpx2.AsyncClient(timeout=ASK_WITHIN_S, trust_env=False)
-    addresses = [f"http://{host}:{port}" for place in places for port in place.ports]
+    addresses = [f"http://{parts.host}:{port}" for place in parts.places for port in place.ports]
 
     async def answer(request: Request) -> Response:
         answers = await asyncio.gather(*(_answers(client, one + request.url.path) for one in addresses))

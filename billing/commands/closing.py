@@ -5,7 +5,7 @@ fact counts on it. Its accounts are settled afterwards, some thousand in a trans
 their ids, while posting goes on; then the figures are fixed. What a part pays follows from the day's own
 entries, and every id from the day. So a close that is killed goes on where it stopped, and one that runs
 twice or in parallel finds done what is done. What a closed day says is said behind that (see
-`commands.results`). Why in parts, and why a replay gives the same: decision 0019.
+`commands.results`). Why in parts, and why a replay gives the same: decision 0025.
 """
 
 from collections.abc import Mapping, Sequence
