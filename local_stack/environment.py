@@ -23,7 +23,8 @@ ADJUSTABLE = {
 
 def database_url(service: Service, right: str, layout: Layout, credentials: Credentials) -> str:
     password = credentials.database(service.name)[right]
-    place = f"{layout.postgres_host}:{layout.postgres}"
+    # Lines that break are for the service; whoever migrates or looks comes straight.
+    place = layout.way(service.name if right == "service" else right, "postgres")
     return f"postgresql://{service.name}_{right}:{password}@{place}/{service.name}"
 
 
@@ -38,12 +39,12 @@ def environment(service: Service, home: Home, layout: Layout, credentials: Crede
     prefix = service.name.upper()
     told = {
         "ATES_ENVIRONMENT": "local",
-        "ATES_KAFKA_SERVERS": layout.kafka_address,
-        "ATES_REGISTRY_URL": f"http://{LOOPBACK}:{layout.web['registry']}",
+        "ATES_KAFKA_SERVERS": layout.way(service.name, "kafka"),
+        "ATES_REGISTRY_URL": f"http://{layout.way(service.name, 'registry')}",
         "ATES_SCHEMA_CACHE_FOLDER": str(home.schemas),
         "ATES_PUBLIC_URLS": json.dumps(public_urls(layout)),
         # The services go to it directly: they need no gateway to check a signature.
-        "ATES_INTERNAL_AUTH_URL": f"http://{LOOPBACK}:{layout.web['auth']}",
+        "ATES_INTERNAL_AUTH_URL": f"http://{layout.way(service.name, 'auth')}",
         "ATES_CLOCK_FILE": str(home.clock_file),
         f"{prefix}_DATABASE_URL": database_url(service, "service", layout, credentials),
         f"{prefix}_CLIENT_SECRET": credentials.client_secret(service.name),

@@ -1,5 +1,8 @@
 """Where each part of one exchange listens."""
 
+import json
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from local_stack.external import External
@@ -8,6 +11,9 @@ from local_stack.services import SERVICES
 from local_stack.troubles import Trouble
 
 GATEWAY_PORT, REGISTRY_PORT, KAFKA_PORT = 8080, 8081, 9092
+
+LINES_SETTING = "ATES_LINES"
+"""Where `chaos` tells which lines it has put between the parts, see `Layout.lines`."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +36,19 @@ class Layout:
     postgres_host: str = LOOPBACK
     kafka_host: str = LOOPBACK
 
+    lines: dict[str, int] = field(default_factory=dict)
+    """Ports of lines between two parts that can be broken, `tracker-postgres`; none but under chaos."""
+
+    kafka_listeners: dict[str, int] = field(default_factory=dict)
+    """Kafka's own port behind each line to it: it tells its clients at which port to come back."""
+
     @classmethod
-    def choose(cls, gateway: int | None = None, external: External | None = None) -> "Layout":
+    def choose(
+        cls,
+        gateway: int | None = None,
+        external: External | None = None,
+        lines: Mapping[str, int] | None = None,
+    ) -> "Layout":
         """The usual ports, or with `gateway` named that one and all others free."""
         external = external or External()
         usual = gateway is None
@@ -58,7 +75,29 @@ class Layout:
             web=web,
             worker={service.name: free.draw() for service in SERVICES if service.has_worker},
             together=free.draw(),
+            lines=dict(lines or {}),
+            kafka_listeners={line: free.draw() for line in lines or {} if line.endswith("-kafka")},
         )
+
+    def behind(self, line: str) -> tuple[str, int]:
+        """Where a line ends."""
+        far = line.partition("-")[2]
+        if far == "postgres":
+            return self.postgres_host, self.postgres
+        if far == "kafka":
+            return self.kafka_host, self.kafka_listeners.get(line, self.kafka)
+        return LOOPBACK, self.web[far]
+
+    def way(self, near: str, far: str) -> str:
+        """`host:port` at which one part finds another one: that of the line between them, if there is one."""
+        line = f"{near}-{far}"
+        host, port = (LOOPBACK, self.lines[line]) if line in self.lines else self.behind(line)
+        return f"{host}:{port}"
+
+    @property
+    def kafka_lines(self) -> dict[int, int]:
+        """Which listener of Kafka is behind which line, by their ports."""
+        return {port: self.lines[line] for line, port in self.kafka_listeners.items()}
 
     @property
     def gateway_url(self) -> str:
@@ -90,3 +129,8 @@ def _taken(owner: str, port: int, *, usual: bool) -> str:
         f"Port {port}, meant for {owner}, is taken: stop the program that listens there, or choose another "
         f"one with ./ates up --port {port + 100}."
     )
+
+
+def lines_of_environment() -> dict[str, int]:
+    told: dict[str, int] = json.loads(os.environ.get(LINES_SETTING, "{}"))
+    return told

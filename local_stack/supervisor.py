@@ -24,7 +24,7 @@ from local_stack.external import External
 from local_stack.home import Home, installed_folder
 from local_stack.keeping import Kept, Probe
 from local_stack.launching import launch
-from local_stack.layout import Layout
+from local_stack.layout import Layout, lines_of_environment
 from local_stack.migrations import is_migrated, remember_migrated
 from local_stack.ports import LOOPBACK
 from local_stack.probes import alive_url, answers_200, health_url
@@ -115,6 +115,7 @@ class Supervisor:
             self._layout.kafka_controller,
             java=await asyncio.to_thread(find_java),
             jars=installed_folder() / "java",
+            lines=self._layout.kafka_lines,
         )
         await asyncio.to_thread(broker.prepare)
         await self._keep("kafka", broker.program(), _in_thread(broker.is_ready)).start()
@@ -197,7 +198,7 @@ class Supervisor:
         gateway = Gateway(
             self._home.gateway,
             self._layout.gateway,
-            {service.name: f"{LOOPBACK}:{self._layout.web[service.name]}" for service in SERVICES},
+            {service.name: self._layout.way("gateway", service.name) for service in SERVICES},
         )
         return self._keep(
             "gateway", gateway.program(), _in_thread(gateway.is_ready), before_start=gateway.prepare
@@ -280,7 +281,7 @@ def supervise(home: Home, port: int | None, ends_with: int | None, *, together: 
     """Run the supervisor in this process until it is asked to stop."""
     with only_supervisor(home):
         external = External.of_environment()
-        layout = Layout.choose(port, external)
+        layout = Layout.choose(port, external, lines_of_environment())
         return asyncio.run(_run(home, layout, external, ends_with, together=together))
 
 

@@ -1,4 +1,4 @@
-"""How each fault is done: signals to processes, ended connections, deleted data, cursors set back."""
+"""How each fault is done: signals to processes, lines that break, deleted data, cursors set back."""
 
 import asyncio
 import os
@@ -7,12 +7,14 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 import asyncpg
 import psutil
 
 from local_stack import clock
+from local_stack.chaos.lines import Line
 from local_stack.chaos.schedule import SECOND_CLOSER, Fault, Kind
 from local_stack.credentials import Credentials
 from local_stack.engines.java import find_java
@@ -28,21 +30,23 @@ from local_stack.state import State, living
 _REPEATED_EVENTS = 300
 _RESPAWN_AFTER_S = 0.5
 _STOP_WITHIN_S = 15
+_LATE_S = 0.1
+"""How much later each way of a slow line is gone."""
 
 
 class Storm:
     """Does faults to one exchange and keeps count of them."""
 
-    def __init__(self, home: Home, state: State) -> None:
+    def __init__(self, home: Home, state: State, lines: Mapping[str, Line]) -> None:
         self._home = home
         self._layout = state.layout
+        self._lines = lines
         self._credentials = Credentials(home.secrets_file)
         self._second: asyncio.subprocess.Process | None = None
-        self._paused: dict[int, psutil.Process] = {}
-        self._waking: set[asyncio.Task[None]] = set()
+        self._passing: list[tuple[asyncio.TimerHandle, Callable[[], None]]] = []
         self.done: Counter[str] = Counter()
         self.missed: Counter[str] = Counter()
-        """Faults that found nobody: the process was down already."""
+        """Faults that found nobody: the process was down already, or nothing went over that line."""
 
     async def keep_second_closer(self) -> None:
         """A second worker of billing, started again whenever it ends, until this is cancelled."""
@@ -99,6 +103,8 @@ class Storm:
                 done = await asyncio.to_thread(self._wipe)
             case Kind.PAUSE:
                 done = self._pause(fault)
+            case Kind.RESET | Kind.STILL | Kind.SLOW | Kind.HALF_OPEN:
+                done = self._break(fault)
             case _:
                 done = self._kill(fault.target)
         return done
@@ -116,13 +122,15 @@ class Storm:
             process.kill()
         return True
 
-    def end_pauses(self) -> None:
-        for task in self._waking:
-            task.cancel()
-        for process in self._paused.values():
-            with suppress(psutil.Error):
-                process.resume()
-        self._paused.clear()
+    def _passes(self, after_s: float, end: Callable[[], None]) -> None:
+        """The fault ends by itself after so long, or with the storm."""
+        self._passing.append((asyncio.get_running_loop().call_later(after_s, end), end))
+
+    def end_what_passes(self) -> None:
+        for timer, end in self._passing:
+            timer.cancel()
+            end()
+        self._passing.clear()
 
     def _process(self, name: str) -> psutil.Process | None:
         if name == SECOND_CLOSER:
@@ -135,21 +143,34 @@ class Storm:
 
     def _pause(self, fault: Fault) -> bool:
         process = self._process(fault.target)
-        if process is None or process.pid in self._paused:
+        if process is None:
             return False
-        with suppress(psutil.Error):
-            process.suspend()
-        self._paused[process.pid] = process
 
-        async def wake() -> None:
-            await asyncio.sleep(fault.seconds)
+        def resume() -> None:
             with suppress(psutil.Error):
                 process.resume()
-            self._paused.pop(process.pid, None)
 
-        task = asyncio.create_task(wake())
-        self._waking.add(task)
-        task.add_done_callback(self._waking.discard)
+        with suppress(psutil.Error):
+            process.suspend()
+        self._passes(fault.seconds, resume)
+        return True
+
+    def _break(self, fault: Fault) -> bool:
+        line = self._lines[fault.target]
+        if not line.connections:
+            return False
+        match fault.kind:
+            case Kind.RESET:
+                line.reset()
+            case Kind.HALF_OPEN:
+                line.lose()
+                self._passes(fault.seconds, line.tell_of_lost)
+            case Kind.SLOW:
+                line.slow(_LATE_S)
+                self._passes(fault.seconds, line.go_on)
+            case _:
+                line.pause()
+                self._passes(fault.seconds, line.go_on)
         return True
 
     async def _cut(self, service: str) -> bool:
@@ -161,16 +182,11 @@ class Storm:
         return bool(ended)
 
     async def _repeat(self, service: str) -> bool:
-        """Kill the worker, and set its relay back while nobody holds the cursor."""
-        process = self._process(f"{service}-worker")
-        if process is None:
-            return False
-        with suppress(psutil.Error):
-            process.kill()
+        """Take the relay's slots away from it, and let whoever takes them begin further back."""
         moved = await self._execute(
             self._superuser(service),
-            "with moved as (update relay_slots set position = greatest(0, position - $1) returning 1)"
-            " select count(*) from moved",
+            "with moved as (update relay_slots set position = greatest(0, position - $1), owner = null,"
+            " leased_until = null, fence = fence + 1 returning 1) select count(*) from moved",
             _REPEATED_EVENTS,
         )
         return bool(moved)
@@ -200,6 +216,7 @@ class Storm:
             self._layout.kafka_controller,
             java=find_java(),
             jars=installed_folder() / "java",
+            lines=self._layout.kafka_lines,
         )
         supervisor.suspend()
         try:

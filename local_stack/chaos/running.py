@@ -7,8 +7,10 @@ import shutil
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Mapping
+from contextlib import AsyncExitStack, suppress
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -19,13 +21,15 @@ from rich.console import Console
 from local_stack import status as statuses
 from local_stack.chaos.checks import Findings, check
 from local_stack.chaos.faults import Storm
+from local_stack.chaos.lines import Line, lines_between, open_line
 from local_stack.chaos.load import Crowd
-from local_stack.chaos.schedule import Fault, drawn
+from local_stack.chaos.schedule import Fault, Parts, drawn
 from local_stack.client import connect
 from local_stack.credentials import Credentials
 from local_stack.delivery import Delivery
 from local_stack.environment import database_url
 from local_stack.home import ROOT, Home
+from local_stack.layout import LINES_SETTING
 from local_stack.ports import PortChooser
 from local_stack.services import BILLING, SERVICES
 from local_stack.state import State, running_state
@@ -66,29 +70,53 @@ def play(home: Home, console: Console, *, seed: int, minutes: float) -> Outcome:
         raise Trouble(f"A chaos run is under way in {own.folder}.")
     shutil.rmtree(own.folder, ignore_errors=True)
     console.print(f"An exchange of its own in {own.folder}; seed {seed}")
-    _ates(own, "up", "--detach", "--port", str(PortChooser().draw()), "--no-demo")
     outcome = Outcome(seed, minutes * 60)
-    state = running_state(own)
-    if state is None:
-        raise Trouble(f"The exchange ended right after its start; see {own.logs}.")
     try:
-        asyncio.run(_storm_and_check(own, state, outcome, console))
+        asyncio.run(_start_and_play(own, outcome, console))
     except Exception as error:
         outcome.problems.append(f"the run itself failed: {type(error).__name__}: {error}")
         raise
     finally:
         (own.folder / "chaos.json").write_text(json.dumps(outcome.as_json(), indent=2))
-        _ates(own, "down", check=False)
     if outcome.held:
         shutil.rmtree(own.folder, ignore_errors=True)
     return outcome
 
 
-def _ates(home: Home, *arguments: str, check: bool = True) -> None:
+async def _start_and_play(home: Home, outcome: Outcome, console: Console) -> None:
+    """The lines between the parts stand before any part does, and carry until the last has ended."""
+
+    def behind(name: str) -> tuple[str, int]:
+        state = State.read(home)
+        if state is None:
+            raise ConnectionError(f"nothing is behind {name} yet")
+        return state.layout.behind(name)
+
+    async with AsyncExitStack() as stack:
+        ports = PortChooser()
+        lines = {
+            name: await stack.enter_async_context(open_line(partial(behind, name), ports.draw()))
+            for name in lines_between(SERVICES)
+        }
+        told = json.dumps({name: line.port for name, line in lines.items()})
+        up = partial(_ates, home, "up", "--detach", "--port", str(ports.draw()), "--no-demo")
+        await asyncio.to_thread(up, environment={LINES_SETTING: told})
+        state = running_state(home)
+        if state is None:
+            raise Trouble(f"The exchange ended right after its start; see {home.logs}.")
+        try:
+            await _storm_and_check(home, state, lines, outcome, console)
+        finally:
+            await asyncio.to_thread(_ates, home, "down", check=False)
+
+
+def _ates(
+    home: Home, *arguments: str, check: bool = True, environment: Mapping[str, str] | None = None
+) -> None:
     ran = subprocess.run(
         [sys.executable, "-m", "local_stack", *arguments],
         cwd=ROOT,
-        env=os.environ | {"ATES_HOME": str(home.folder)},
+        env=os.environ | {"ATES_HOME": str(home.folder)} | dict(environment or {}),
         capture_output=True,
         text=True,
         check=False,
@@ -97,10 +125,17 @@ def _ates(home: Home, *arguments: str, check: bool = True) -> None:
         raise Trouble(f"./ates {' '.join(arguments)} failed: {ran.stderr.strip()[-1000:]}")
 
 
-async def _storm_and_check(home: Home, state: State, outcome: Outcome, console: Console) -> None:
-    processes = [name for service in SERVICES for name in service.processes] + ["gateway"]
-    plan = drawn(outcome.seed, outcome.seconds, processes, [service.name for service in SERVICES])
-    storm = Storm(home, state)
+async def _storm_and_check(
+    home: Home, state: State, lines: Mapping[str, Line], outcome: Outcome, console: Console
+) -> None:
+    parts = Parts(
+        processes=[name for service in SERVICES for name in service.processes] + ["gateway"],
+        services=[service.name for service in SERVICES],
+        # Work goes over the lines to the engines all the time, over most others now and then.
+        lines=[*lines, *(2 * [name for name in lines if name.endswith(("-postgres", "-kafka"))])],
+    )
+    plan = drawn(outcome.seed, outcome.seconds, parts)
+    storm = Storm(home, state, lines)
     async with connect(home, state) as client:
         crowd = Crowd(client, outcome.seed)
         await crowd.hire()
@@ -113,7 +148,7 @@ async def _storm_and_check(home: Home, state: State, outcome: Outcome, console: 
                 await working
         finally:
             working.cancel()
-            storm.end_pauses()
+            storm.end_what_passes()
             await asyncio.gather(working, return_exceptions=True)
             closer.cancel()
             await asyncio.gather(closer, return_exceptions=True)

@@ -18,7 +18,15 @@ class Kind(StrEnum):
     """Killed, its data deleted: another cluster comes up, and it is empty."""
     DATABASE = "database killed"
     REPEAT = "repeat"
-    """A worker is killed and its relay's cursor set back: events are delivered once more."""
+    """A relay loses its slots while it sends, and its cursor is set back: events are delivered once more."""
+    RESET = "line reset"
+    """Both ends of all connections between two parts are told that these are broken."""
+    STILL = "line still"
+    """Nothing is carried between two parts for some seconds, then all of it."""
+    SLOW = "line slow"
+    """All that two parts say to each other arrives late, for some seconds."""
+    HALF_OPEN = "line half open"
+    """What two parts say on their connections vanishes. Some seconds later they give them up."""
     MIDNIGHT = "midnight"
     """The business clock jumps past the end of the day; two workers want to close it."""
 
@@ -29,7 +37,7 @@ class Fault:
     kind: Kind
     target: str = ""
     seconds: float = 0
-    """How long a pause lasts."""
+    """How long a pause lasts, or trouble with a line."""
 
     def __str__(self) -> str:
         lasting = f" for {self.seconds:.1f} s" if self.seconds else ""
@@ -45,13 +53,27 @@ _WEIGHTS = {
     Kind.WIPE: 1,
     Kind.DATABASE: 2,
     Kind.REPEAT: 2,
+    Kind.RESET: 4,
+    Kind.STILL: 3,
+    Kind.SLOW: 3,
+    Kind.HALF_OPEN: 3,
 }
+_LONGEST_S = {Kind.PAUSE: 8, Kind.STILL: 12, Kind.SLOW: 12, Kind.HALF_OPEN: 12}
 _BETWEEN_S = (2.0, 6.0)
 _MIDNIGHT_EVERY_S = 20.0
 _QUIET_AT_FIRST_S = 3.0
 
 
-def drawn(seed: int, seconds: float, processes: Sequence[str], services: Sequence[str]) -> list[Fault]:
+@dataclass(frozen=True)
+class Parts:
+    """What there is to strike, by name."""
+
+    processes: Sequence[str]
+    services: Sequence[str]
+    lines: Sequence[str]
+
+
+def drawn(seed: int, seconds: float, parts: Parts) -> list[Fault]:
     """Faults in order of time. Every kind strikes once before any strikes again by chance."""
     dice = Random(seed)  # noqa: S311  a run has to be repeatable
     kinds = list(_WEIGHTS)
@@ -60,7 +82,7 @@ def drawn(seed: int, seconds: float, processes: Sequence[str], services: Sequenc
     at_s = _QUIET_AT_FIRST_S
     while at_s < seconds:
         kind = kinds.pop() if kinds else dice.choices(list(_WEIGHTS), list(_WEIGHTS.values()))[0]
-        faults.append(_aimed(dice, at_s, kind, processes, services))
+        faults.append(_aimed(dice, at_s, kind, parts))
         at_s += dice.uniform(*_BETWEEN_S)
     at_s = _MIDNIGHT_EVERY_S / 2
     while at_s < seconds:
@@ -69,18 +91,22 @@ def drawn(seed: int, seconds: float, processes: Sequence[str], services: Sequenc
     return sorted(faults, key=lambda fault: fault.at_s)
 
 
-def _aimed(dice: Random, at_s: float, kind: Kind, processes: Sequence[str], services: Sequence[str]) -> Fault:
+def _aimed(dice: Random, at_s: float, kind: Kind, parts: Parts) -> Fault:
     match kind:
         case Kind.KILL:
-            return Fault(at_s, kind, dice.choice([*processes, SECOND_CLOSER]))
+            among = [*parts.processes, SECOND_CLOSER]
         case Kind.PAUSE:
-            target = dice.choice([*processes, SECOND_CLOSER, "kafka"])
-            return Fault(at_s, kind, target, round(dice.uniform(1, 8), 1))
+            among = [*parts.processes, SECOND_CLOSER, "kafka"]
         case Kind.CUT:
-            return Fault(at_s, kind, dice.choice(services))
+            among = [*parts.services]
         case Kind.REPEAT:
-            return Fault(at_s, kind, dice.choice(["tracker", "billing", "auth"]))
+            among = ["tracker", "billing", "auth"]
+        case Kind.RESET | Kind.STILL | Kind.SLOW | Kind.HALF_OPEN:
+            among = [*parts.lines]
         case Kind.BROKER | Kind.WIPE:
-            return Fault(at_s, kind, "kafka")
+            among = ["kafka"]
         case _:
-            return Fault(at_s, kind, "postgres")
+            among = ["postgres"]
+    target = dice.choice(among)
+    lasts_s = round(dice.uniform(1, _LONGEST_S[kind]), 1) if kind in _LONGEST_S else 0
+    return Fault(at_s, kind, target, lasts_s)

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 
 from local_stack.engines.jars import class_path
@@ -33,11 +34,25 @@ logger.server.level = info
 
 
 class Kafka:
-    """One data folder and how to serve it on one port."""
+    """One data folder and how to serve it on one port.
 
-    def __init__(self, folder: Path, port: int, controller_port: int, *, java: Path, jars: Path) -> None:
+    `lines` are ports of further listeners, each with the port of the line in front of it: a client that came
+    by a line is sent back to that line.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        port: int,
+        controller_port: int,
+        *,
+        java: Path,
+        jars: Path,
+        lines: Mapping[int, int] | None = None,
+    ) -> None:
         self.folder = folder
         self.port = port
+        self._lines = lines or {}
         self._controller_port = controller_port
         self._java = java
         self._jars = jars
@@ -97,14 +112,20 @@ class Kafka:
 
     def settings(self) -> str:
         """The broker's settings file."""
+        # Name, where it listens, what it tells its clients.
+        listeners = [("PLAINTEXT", self.port, self.port)]
+        listeners += [(f"LINE{port}", port, line) for port, line in self._lines.items()]
+        heard = [f"{name}://{LOOPBACK}:{port}" for name, port, _ in listeners]
         settings = {
             "process.roles": "broker,controller",
             "node.id": "1",
             "controller.quorum.bootstrap.servers": f"{LOOPBACK}:{self._controller_port}",
             "controller.listener.names": "CONTROLLER",
-            "listeners": f"PLAINTEXT://{self.address},CONTROLLER://{LOOPBACK}:{self._controller_port}",
-            "advertised.listeners": f"PLAINTEXT://{self.address}",
-            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "listeners": ",".join([*heard, f"CONTROLLER://{LOOPBACK}:{self._controller_port}"]),
+            "advertised.listeners": ",".join(f"{name}://{LOOPBACK}:{told}" for name, _, told in listeners),
+            "listener.security.protocol.map": ",".join(
+                f"{name}:PLAINTEXT" for name in ("CONTROLLER", *(name for name, _, _ in listeners))
+            ),
             "log.dirs": str(self._data),
             # A killed broker is let in again only after its old session has run out.
             "broker.session.timeout.ms": "3000",

@@ -1,4 +1,4 @@
-"""Two minutes of everything at once: processes killed and paused, broker and database lost, and nights."""
+"""Two minutes of everything at once: processes, broker, database and the lines between them, and nights."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ from tests.support.exchange import Exchange
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
 
-SEED = 20260302
+SEED = 20260385
 
 
 def test_every_promise_holds_through_chaos(run_folder: Path) -> None:
@@ -20,6 +20,7 @@ def test_every_promise_holds_through_chaos(run_folder: Path) -> None:
     outcome = json.loads(printed)
     assert outcome["problems"] == [], "\n".join(outcome["timeline"])
     assert outcome["faults"].keys() >= {"kill", "pause", "cut", "broker wiped", "database killed", "midnight"}
+    assert outcome["faults"].keys() >= {"repeat", "line reset", "line still", "line slow", "line half open"}
     counts = outcome["counts"]
     assert (counts["answers lost"], counts["facts lost"], counts["posted twice"]) == (0, 0, 0)
     assert counts["tasks completed"] > 20

@@ -13,11 +13,11 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from local_stack.chaos.lines import Line, open_line
 from local_stack.engines.kafka import Kafka
 from service_kit.broker import declare_topics
 from service_kit.database import will_pass
 from tests.service_kit.test_delivery import TOPIC, consumer, effects, forget, relay, say
-from tests.support.lines import Line, line_to
 from tests.support.running import eventually, in_background
 from tests.support.sample.consumers import recording
 from tests.support.services import Service
@@ -108,7 +108,7 @@ async def test_a_bad_line_loses_and_doubles_nothing(sample: Service, tmp_path: P
     """It breaks again and again between the service and its database, wherever the work is just then."""
     address = urlsplit(sample.addresses.service)
     tasks, cycles = [uuid4() for _ in range(4)], range(1, 13)
-    async with line_to(address.hostname or "", address.port or 0) as line:
+    async with open_line(lambda: (address.hostname or "", address.port or 0)) as line:
         netloc = f"{address.username}:{address.password}@127.0.0.1:{line.port}"
         addresses = replace(sample.addresses, service=address._replace(netloc=netloc).geturl())
         kept = {name: getattr(sample.settings, name) for name in ("kafka_servers", "topic_partitions")}

@@ -5,7 +5,7 @@ import os
 import secrets
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -47,7 +47,12 @@ def postgres(folder: Path) -> Iterator[Postgres]:
 
 
 @contextmanager
-def kafka(folder: Path, port: int | None = None, controller_port: int | None = None) -> Iterator[Kafka]:
+def kafka(
+    folder: Path,
+    port: int | None = None,
+    controller_port: int | None = None,
+    lines: Mapping[int, int] | None = None,
+) -> Iterator[Kafka]:
     """A running Kafka with its data in `folder`; `.address`; free ports unless given."""
     jars = installed_folder() / "java"
     bring_jars(jars)
@@ -59,6 +64,7 @@ def kafka(folder: Path, port: int | None = None, controller_port: int | None = N
         controller_port or ports.draw(),
         java=find_java(),
         jars=jars,
+        lines=lines,
     )
     broker.prepare()
     with running(broker.program(), folder / "kafka.log", broker.is_ready):
