@@ -66,7 +66,7 @@ class OwnKeys:
         self._database = database
 
     async def find(self, kid: str | None) -> Key | None:
-        async with self._database.reading() as session:
+        async with self._database.single_reads() as session:
             ring = await self._keys.ring(session)
         return next((key for key in ring.public.keys if key.kid == kid), None)
 
@@ -87,7 +87,7 @@ class OwnVerifier(Verifier):
 
     async def current_user(self, token: str) -> CurrentUser:
         person = None
-        async with self._database.reading() as session:
+        async with self._database.single_reads() as session:
             ring = await self._ring.ring(session)
             claims = read_access_token(
                 token, ring.public, issuer=self._settings.issuer, audience=self._settings.public_url
@@ -166,13 +166,14 @@ def web(
         title="aTES auth",
         package="auth_service",
         routers=[
+            # Searched in this order: what is asked most stands first.
             protocol.exchanges,
+            sign_in.router,
             protocol.router,
             verification.router,
             registration.router,
             accounts_api.router,
             authorizing.router,
-            sign_in.router,
             sign_out.router,
             passwords.router,
             mail_codes.router,

@@ -1,9 +1,22 @@
 """Guesses are counted before they are checked, so that parallel ones never get more tries than the limit."""
 
 from datetime import UTC, datetime
+from typing import cast
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Integer, Interval, LargeBinary, bindparam, delete, text
+from sqlalchemy import (
+    ARRAY,
+    Integer,
+    Interval,
+    LargeBinary,
+    Table,
+    bindparam,
+    delete,
+    func,
+    select,
+    text,
+    update,
+)
 
 from auth_service.domain.guesses import (
     FORGOTTEN_AFTER,
@@ -62,14 +75,21 @@ COUNT = text(
 )
 """Only the keys that need not wait come back."""
 
-# In this order, in which they are counted: two that wait for each other's rows would stop each other.
-RIGHT = text(
-    """
-    with wiped as (delete from guess_counters where key = :wiped returning key)
-    update guess_counters set failures = greatest(failures - 1, 0)
-    where key = :address and (select count(*) from wiped) is not null
-    """
-).bindparams(bindparam("wiped", type_=LargeBinary), bindparam("address", type_=LargeBinary))
+_COUNTERS = cast("Table", GuessCounter.__table__)
+_WIPED = (
+    delete(_COUNTERS).where(_COUNTERS.c.key == bindparam("wiped")).returning(_COUNTERS.c.key).cte("wiped")
+)
+
+RIGHT = (
+    update(_COUNTERS)
+    .where(
+        _COUNTERS.c.key == bindparam("address"),
+        # In the order in which they are counted: two that wait for each other's rows would stop each other.
+        select(func.count()).select_from(_WIPED).scalar_subquery().is_not(None),
+    )
+    .values(failures=func.greatest(_COUNTERS.c.failures - 1, 0))
+)
+"""Takes a guess back (see `right`)."""
 
 
 async def admit_guess(session: Session, settings: AuthSettings, login: str, address: str) -> bool:
@@ -116,7 +136,12 @@ async def guessed_right(session: Session, address: str, *, wiped: bytes | None =
 
     An address may belong to many. Last in its transaction: until the commit all of them wait for its row.
     """
-    await session.execute(RIGHT, {"wiped": wiped, "address": address_key(address)})
+    await session.execute(RIGHT, right(address, wiped))
+
+
+def right(address: str, wiped: bytes | None) -> dict[str, bytes | None]:
+    """The parameters of `RIGHT`, for those who write more in the same statement."""
+    return {"wiped": wiped, "address": address_key(address)}
 
 
 async def clear_guesses(session: Session, login: str) -> None:

@@ -118,7 +118,7 @@ async def sign_in_by_passkey(
     await _use_up(session, challenge)
     passkey.sign_count = count
     passkey.used_at = datetime.now(UTC)
-    return await begin_signed_in(session, settings, account, seat, METHODS)
+    return await begin_signed_in(session, settings, account.id, seat, METHODS)
 
 
 async def _use_up(session: Session, challenge: bytes) -> None:

@@ -6,28 +6,56 @@ second is counted and checked in the same way.
 """
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import cast
 from uuid import UUID
 
-from sqlalchemy import Row, bindparam, select
+from sqlalchemy import Row, Table, bindparam, insert, select, update
 
 from auth_service.commands.audit import record
 from auth_service.commands.factors import check_second_factor
-from auth_service.commands.guesses import guessed_right
+from auth_service.commands.guesses import RIGHT, guessed_right, right
 from auth_service.commands.sessions import begin_session
 from auth_service.domain.guesses import account_key, second_factor_key
 from auth_service.domain.tokens import digest
-from auth_service.models import Account, TotpFactor
+from auth_service.models import Account, AuditEntry, TotpFactor
 from auth_service.settings import AuthSettings
 from service_kit.database import Session
+from service_kit.ids import new_id
 
 REHASHED = "password_rehashed"
 
+Owner = Row[UUID, str | None, bool]
+"""Who may sign in: `id`, `password_hash`, `has_second_factor`."""
+
+# Columns, not objects: to make one of an account takes longer than to ask for it.
 OWNER = (
-    select(Account, TotpFactor.confirmed_at.is_not(None).label("has_second_factor"))
+    select(
+        Account.id,
+        Account.password_hash,
+        TotpFactor.confirmed_at.is_not(None).label("has_second_factor"),
+    )
     .outerjoin(TotpFactor, TotpFactor.account_id == Account.id)
     .where(Account.id == bindparam("account"), Account.blocked.is_(False))
     .with_for_update(of=Account)
 )
+
+_ENTRIES = cast("Table", AuditEntry.__table__)
+
+SIGNED_IN = RIGHT.add_cte(
+    insert(_ENTRIES)
+    .values(
+        id=bindparam("entry"),
+        at=bindparam("now"),
+        act="signed_in",
+        actor_id=bindparam("account"),
+        account_id=bindparam("account"),
+        address=bindparam("from_address"),
+        details=bindparam("details"),
+    )
+    .cte("noted")
+)
+"""The entry in the audit log, and the guess that was right: one statement."""
 
 
 @dataclass(frozen=True)
@@ -65,16 +93,16 @@ async def sign_in(
     password changed meanwhile.
     """
     owner = await owner_of(session, account_id)
-    if owner is None or owner.Account.password_hash != checked_hash:
+    if owner is None or owner.password_hash != checked_hash:
         return None
     if new_hash is not None:
-        owner.Account.password_hash = new_hash
+        await session.execute(update(Account).where(Account.id == account_id).values(password_hash=new_hash))
         record(session, REHASHED, account_id=account_id)
     return await begin_or_half(session, settings, owner, seat, "pwd", wiped=account_key(login))
 
 
-async def owner_of(session: Session, account_id: UUID) -> Row[Account, bool] | None:
-    """Hold an account that may sign in; answers it, and whether it has a second factor."""
+async def owner_of(session: Session, account_id: UUID) -> Owner | None:
+    """Hold an account that may sign in; answers whether it has a second factor."""
     found = await session.execute(OWNER, {"account": account_id})
     return found.one_or_none()
 
@@ -82,18 +110,17 @@ async def owner_of(session: Session, account_id: UUID) -> Row[Account, bool] | N
 async def begin_or_half(
     session: Session,
     settings: AuthSettings,
-    owner: Row[Account, bool],
+    owner: Owner,
     seat: Seat,
     first: str,
     *,
     wiped: bytes | None = None,
 ) -> str | SecondFactorNeeded:
     """Begin the session, unless a second factor has to be shown before."""
-    account, has_second_factor = owner
-    if not has_second_factor:
-        return await begin_signed_in(session, settings, account, seat, (first,), wiped=wiped)
+    if not owner.has_second_factor:
+        return await begin_signed_in(session, settings, owner.id, seat, (first,), wiped=wiped)
     await guessed_right(session, seat.address, wiped=wiped)
-    return SecondFactorNeeded(account.id, _fingerprint(account), first)
+    return SecondFactorNeeded(owner.id, _fingerprint(owner), first)
 
 
 async def complete_sign_in(
@@ -104,13 +131,13 @@ async def complete_sign_in(
     It is None too when the account was blocked or its password changed since the first half.
     """
     owner = await owner_of(session, half.account_id)
-    if owner is None or _fingerprint(owner.Account) != half.fingerprint:
+    if owner is None or _fingerprint(owner) != half.fingerprint:
         return None
     secret_key = settings.secret_key.get_secret_value()
     if not await check_second_factor(session, secret_key, half.account_id, code):
         return None
     wiped = second_factor_key(half.account_id)
-    return await begin_signed_in(session, settings, owner.Account, seat, (half.first, "otp"), wiped=wiped)
+    return await begin_signed_in(session, settings, owner.id, seat, (half.first, "otp"), wiped=wiped)
 
 
 def note_failed_sign_in(session: Session, account_id: UUID | None, *, address: str, reason: str) -> None:
@@ -121,7 +148,7 @@ def note_failed_sign_in(session: Session, account_id: UUID | None, *, address: s
 async def begin_signed_in(
     session: Session,
     settings: AuthSettings,
-    account: Account,
+    account_id: UUID,
     seat: Seat,
     methods: tuple[str, ...],
     *,
@@ -134,23 +161,22 @@ async def begin_signed_in(
     begun = await begin_session(
         session,
         settings,
-        account.id,
+        account_id,
         methods=methods,
         address=seat.address,
         program=seat.program,
         instead_of=seat.session_id,
     )
-    record(
-        session,
-        "signed_in",
-        actor_id=account.id,
-        account_id=account.id,
-        address=seat.address,
-        details={"methods": list(methods)},
-    )
-    await guessed_right(session, seat.address, wiped=wiped)
+    entry = {
+        "entry": new_id(),
+        "now": datetime.now(UTC),
+        "account": account_id,
+        "from_address": seat.address,
+        "details": {"methods": methods},
+    }
+    await session.execute(SIGNED_IN, entry | right(seat.address, wiped))
     return begun.secret
 
 
-def _fingerprint(account: Account) -> str:
-    return digest(account.password_hash or "").hex()
+def _fingerprint(owner: Owner) -> str:
+    return digest(owner.password_hash or "").hex()

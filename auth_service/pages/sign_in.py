@@ -16,7 +16,6 @@ from auth_service.commands.sign_in import (
 )
 from auth_service.domain.accounts import PASSWORD_LENGTH_MAX, MalformedAccount, clean_login
 from auth_service.domain.factors import CODE_LENGTH_MAX
-from auth_service.models import Account
 from auth_service.pages.sign_on import (
     HALF,
     OwnSettings,
@@ -27,7 +26,7 @@ from auth_service.pages.sign_on import (
     seat_of,
     set_cookie,
 )
-from auth_service.queries.accounts import account_by_login
+from auth_service.queries.accounts import credential
 from service_kit.pages import render
 from service_kit.text import message as _
 from service_kit.web import ServiceRouter, runtime_of
@@ -75,9 +74,9 @@ async def take_sign_in(
     name = _counted_name(login)
     async with database.single_writes() as session:
         admitted = await admit_guess(session, settings, name, seat.address)
-        account = await account_by_login(session, name)
+        account = await credential(session, name)
     usable = account if admitted and account is not None and not account.blocked else None
-    stored = usable.password_hash if usable is not None else None
+    stored: str | None = usable.password_hash if usable is not None else None
     # Every refusal costs one hash, so that the time tells nothing either.
     verdict = await passwords.check(stored, password[:PASSWORD_LENGTH_MAX])
     done: str | SecondFactorNeeded | None = None
@@ -99,7 +98,7 @@ async def take_sign_in(
                 session,
                 account.id if account is not None else None,
                 address=seat.address,
-                reason=_reason(account, admitted=admitted),
+                reason=_reason(blocked=None if account is None else account.blocked, admitted=admitted),
             )
         return await _form(request, settings, login=login, next_path=target, error=NOT_SIGNED_IN, status=401)
     return lead_on(settings, target, done)
@@ -174,12 +173,13 @@ def _counted_name(login: str) -> str:
         return login.replace("\x00", "")[:100].lower()
 
 
-def _reason(account: Account | None, *, admitted: bool) -> str:
+def _reason(*, blocked: bool | None, admitted: bool) -> str:
+    """Why it failed; without an account nobody knows whether it is blocked."""
     if not admitted:
         return "too many tries"
-    if account is None:
+    if blocked is None:
         return "unknown login"
-    return "account blocked" if account.blocked else "wrong password"
+    return "account blocked" if blocked else "wrong password"
 
 
 async def _form(

@@ -178,7 +178,7 @@ async def let_sign_in_lead_on(request: Request, settings: AuthSettings, target: 
     client_id, address = asked.get("client_id", ""), asked.get("redirect_uri", "")
     if not address or "\x00" in client_id:
         return
-    async with runtime_of(request).database.reading() as session:
+    async with runtime_of(request).database.single_reads() as session:
         client = await client_if_known(session, client_id)
     if client is not None and ProviderClient(client).check_redirect_uri(address):
         let_forms_lead_to(request, address)
@@ -221,5 +221,5 @@ async def _read_person(request: Request) -> Subject | None:
     secret = request.cookies.get(_cookie_name(settings))
     if not secret or len(secret) > SECRET_LENGTH_MAX:
         return None
-    async with runtime_of(request).database.reading() as session:
+    async with runtime_of(request).database.single_reads() as session:
         return await signed_in(session, settings, secret)
