@@ -16,11 +16,11 @@ from billing.events import SAYS
 from billing.settings import BillingSettings
 from service_kit import telemetry
 from service_kit.clock import FixedClock, SystemClock
+from service_kit.collecting import leave_alone_what_is_loaded
 from service_kit.command_line import service_commands
 from service_kit.context import Context
 from service_kit.database import Database
-from service_kit.events import Event, Received
-from service_kit.rereading import Rereader
+from service_kit.rereading import Rereader, Said
 from service_kit.schema_client import SchemaClient
 
 commands = service_commands("billing", BillingSettings)
@@ -39,6 +39,7 @@ def verify(
     except ValueError as error:
         raise typer.BadParameter("a hash is 64 hexadecimal digits", param_hint="--head") from error
     chain = queries.Chain()
+    leave_alone_what_is_loaded()
     problems = asyncio.run(_differences(BillingSettings(), chain, known_head))
     for problem in problems:
         typer.echo(problem)
@@ -75,6 +76,7 @@ def replay(
 ) -> None:
     """Write the ledger again from the topics, beside the live one; exit code 1 if the two differ."""
     first = begin.date() if begin is not None else None
+    leave_alone_what_is_loaded()
     telemetry.configure_logging("billing", "replay", "WARNING")
     try:
         progress, found, repaired = asyncio.run(_replay(BillingSettings(), first, repair=repair))
@@ -103,7 +105,7 @@ def replay(
 class Facts(Protocol):
     """Where a replay reads what was said."""
 
-    def unread(self) -> AsyncIterator[Sequence[Received[Event]]]:
+    def unread(self) -> AsyncIterator[Sequence[Said]]:
         """What is there at this moment and was not answered before, a few thousand at a time."""
 
 
@@ -161,7 +163,7 @@ async def replay_ledger(
         more = True
         while more:
             async with connection.transaction() as session:
-                more = await replaying.replay_some(session, progress, router.handle)
+                more = await replaying.replay_some(session, progress)
             tell(progress)
         async with connection.transaction() as session:
             await replaying.replay_rest(session, router.handle, money=False)
@@ -172,7 +174,7 @@ async def replay_ledger(
             async for events in facts.unread():
                 await replaying.keep_facts(session, progress, events)
             await replaying.settle_order(session)
-            while await replaying.replay_some(session, progress, router.handle):
+            while await replaying.replay_some(session, progress):
                 tell(progress)
             for money in (False, True):
                 await replaying.replay_rest(session, router.handle, money=money)

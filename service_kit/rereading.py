@@ -3,14 +3,16 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Self
+from uuid import UUID
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
 
 from service_kit.consuming import EventRouter
-from service_kit.events import Event, Received
-from service_kit.records import Unreadable, event_of, framed, headers_of
+from service_kit.records import framed
 from service_kit.settings import ServiceSettings
 
 log = structlog.get_logger()
@@ -20,12 +22,23 @@ POLL_MS = 500
 ANSWER_S = 30
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A fact as it lies in its topic. Its data is not parsed yet: what is read again waits for its turn."""
+
+    type_name: str
+    event_id: UUID
+    occurred_at: datetime
+    raw: bytes
+    """The JSON data without its frame."""
+
+
 class Rereader:
-    """Everything a router hears. A record that no consumer could read is left out here as there."""
+    """Everything a router hears. A record whose headers no consumer could read is left out here as there."""
 
     def __init__(self, consumer: AIOKafkaConsumer, router: EventRouter) -> None:
         self._consumer = consumer
-        self._router = router
+        self._heard = {event.type_name().encode(): event.type_name() for event in router.hears}
 
     @classmethod
     @asynccontextmanager
@@ -46,25 +59,26 @@ class Rereader:
         finally:
             await consumer.stop()
 
-    async def unread(self) -> AsyncIterator[Sequence[Received[Event]]]:
+    async def unread(self) -> AsyncIterator[Sequence[Said]]:
         """What the topics hold at this moment and was not read before, a few thousand at a time."""
         partitions = list(self._consumer.assignment())
         ends = await self._consumer.end_offsets(partitions)
         waiting = {one for one in partitions if await self._consumer.position(one) < ends[one]}
         while waiting:
             found = await self._consumer.getmany(*waiting, timeout_ms=POLL_MS, max_records=AT_ONCE)
-            events = [self._parsed(record) for records in found.values() for record in records]
-            yield [event for event in events if event is not None]
+            facts = [self._said(record) for records in found.values() for record in records]
+            yield [fact for fact in facts if fact is not None]
             waiting = {one for one in waiting if await self._consumer.position(one) < ends[one]}
 
-    def _parsed(self, record: ConsumerRecord) -> Received[Event] | None:
-        headers = headers_of(record)
-        kind = self._router.event_of(headers.get("ce_type", ""))
-        if kind is None:
+    def _said(self, record: ConsumerRecord) -> Said | None:
+        headers = dict(record.headers)
+        type_name = self._heard.get(headers.get("ce_type", b""))
+        if type_name is None:
             return None
-        _schema_id, data = framed(record.value or b"")
         try:
-            return event_of(record, kind, headers, data)
-        except Unreadable as error:
-            log.warning("unreadable_left_out", topic=record.topic, offset=record.offset, reason=error.reason)
+            event_id = UUID(headers["ce_id"].decode())
+            occurred_at = datetime.fromisoformat(headers["ce_time"].decode())
+        except (KeyError, ValueError) as error:
+            log.warning("unreadable_left_out", topic=record.topic, offset=record.offset, reason=str(error))
             return None
+        return Said(type_name, event_id, occurred_at, framed(record.value or b"")[1])

@@ -5,7 +5,7 @@ ledger's state (shared, so that no day closes meanwhile) and accounts by id. The
 entry, so holding its row puts all posters in line. Why a function posts: decision 0011.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -93,9 +93,12 @@ class _Move:
     occurred_at: datetime
 
 
-async def post_task_facts(session: Session, facts: Sequence[Received[TaskFact]]) -> None:
+async def post_task_facts(
+    session: Session, facts: Sequence[Received[TaskFact]], *, said_before: bool = False
+) -> None:
     """Price tasks when first heard of (R4), charge every assignment (R1, R2), reward every completion.
 
+    Nothing is said of what was `said_before`: a replay writes the same entries again, beside the live ones.
     Raises `ContradictingFact` when another event already charged the cycle or rewarded the task.
     """
     if not facts:
@@ -103,13 +106,16 @@ async def post_task_facts(session: Session, facts: Sequence[Received[TaskFact]])
     await _keep_titles(session, [fact.data for fact in facts])
     priced = await _price(session, facts)
     moves = [move for fact in facts if (move := _move_of(fact)) is not None]
-    posted = await _post(session, moves) if moves else []
+    posted = await _post(session, moves) if moves else iter(())
+    if said_before:
+        return
     await publish_many(session, [*priced, *posted])
     if moves:
         await announce(session, ["books", *(f"account:{move.worker}" for move in moves)])
 
 
-async def _post(session: Session, moves: Sequence[_Move]) -> list[Outgoing]:
+async def _post(session: Session, moves: Sequence[_Move]) -> Iterator[Outgoing]:
+    """Post the moves; answers what to say of them."""
     own = settings(session, BillingSettings)
     dates = [business_date(move.occurred_at, own.zone) for move in moves]
     days = sorted(set(dates))
@@ -137,7 +143,7 @@ async def _post(session: Session, moves: Sequence[_Move]) -> list[Outgoing]:
     posted = found.all()
     if len(posted) != len(moves):
         raise RuntimeError(f"{len(posted)} entries were posted for {len(moves)} facts")
-    return [_told(move, row) for move, row in zip(moves, posted, strict=True)]
+    return (_told(move, row) for move, row in zip(moves, posted, strict=True))
 
 
 def _told(move: _Move, row: Row[Any]) -> Outgoing:
@@ -206,7 +212,7 @@ async def _keep_titles(session: Session, facts: Iterable[TaskFact]) -> None:
     await session.execute(KEEP_TITLES, these([newest[task_id] for task_id in sorted(newest)]))
 
 
-async def _price(session: Session, facts: Sequence[Received[TaskFact]]) -> list[Outgoing]:
+async def _price(session: Session, facts: Sequence[Received[TaskFact]]) -> Iterator[Outgoing]:
     """Price what has no price yet; answers what to say of it.
 
     A price on record stands, whatever the key says today.
@@ -225,7 +231,7 @@ async def _price(session: Session, facts: Sequence[Received[TaskFact]]) -> list[
         for task_id, price in drawn.items()
     ]
     new = (await session.scalars(FIX_PRICES, these(rows))).all()
-    return [_priced(first[task_id], drawn[task_id]) for task_id in sorted(new)]
+    return (_priced(first[task_id], drawn[task_id]) for task_id in sorted(new))
 
 
 def _priced(cause: Received[TaskFact], price: Price) -> Outgoing:

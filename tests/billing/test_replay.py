@@ -15,7 +15,8 @@ from billing.commands import replaying
 from service_kit.clock import FixedClock
 from service_kit.context import Context
 from service_kit.database import Database
-from service_kit.events import Event, Received
+from service_kit.events import Received
+from service_kit.rereading import Said
 from tests.billing.facts import (
     NOON,
     close_all,
@@ -42,10 +43,11 @@ class Topics:
     def say(self, facts: Sequence[Received[Any]]) -> None:
         self.facts += facts
 
-    async def unread(self) -> AsyncIterator[Sequence[Received[Event]]]:
+    async def unread(self) -> AsyncIterator[Sequence[Said]]:
         end = len(self.facts)
-        new, self.read = self.facts[self.read : end], end
-        new.sort(key=lambda fact: (fact.data.task_id.int % 4, fact.offset))
+        heard, self.read = self.facts[self.read : end], end
+        heard.sort(key=lambda fact: (fact.data.task_id.int % 4, fact.offset))
+        new = [Said(fact.data.type_name(), fact.event_id, fact.occurred_at, fact.raw) for fact in heard]
         for start in range(0, len(new), 7):
             # Doubled, as after a broker was lost.
             yield new[start : start + 7] + new[start : start + 2]

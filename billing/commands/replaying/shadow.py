@@ -11,8 +11,12 @@ from service_kit.database import Session
 
 TABLES = (
     *("ledger_accounts", "task_prices", "task_titles", "journal_entries", "postings"),
-    *("days", "unsaid_days", "ledger_state", "payouts", "letters", "outbox"),
+    *("days", "unsaid_days", "ledger_state", "payouts", "letters"),
+    # Nothing of a replay is said: what the commands say lies here.
+    *("outbox", "live_changes"),
 )
+MEMORY = "256MB"
+"""Of the connection that replays, for pages of its tables."""
 
 
 class NotShadowed(RuntimeError):
@@ -44,6 +48,8 @@ async def make_shadow(session: Session, begin: date | None) -> Progress:
 
     Raises `NoFirmGround` when the day before `begin` is not closed: only a closed day is a firm floor.
     """
+    # Before the first temporary table: pages of these are kept by the connection alone.
+    await session.execute(text(f"set temp_buffers = '{MEMORY}'"))
     figures = await session.scalar(text("select pg_get_viewdef('public.day_figures'::regclass)"))
     for table in TABLES:
         await session.execute(text(f"create temporary table {table} (like public.{table} including all)"))
@@ -56,12 +62,10 @@ async def make_shadow(session: Session, begin: date | None) -> Progress:
     await session.execute(
         text(
             "create temporary table replay_facts (event_id uuid primary key, type_name text not null,"
-            " occurred_at timestamptz not null, key text not null, topic text not null,"
-            ' partition integer not null, "offset" bigint not null, sent_at timestamptz not null,'
-            " raw bytea not null, moves_money boolean not null, position bigint)"
+            " occurred_at timestamptz not null, raw bytea not null, moves_money boolean not null,"
+            " replayed boolean not null default false)"
         )
     )
-    await session.execute(text("create index on replay_facts (position)"))
     await session.execute(
         text(
             "create temporary table replay_closes (business_date date, position bigint, through uuid,"
@@ -181,7 +185,7 @@ async def refuse_missing_beginning(session: Session, progress: Progress) -> None
 
 
 async def settle_order(session: Session) -> None:
-    """Note the place of each fact in the order of the live ledger, and where in it the days were closed.
+    """Note where in the order of the live ledger the days were closed, and how far they are settled.
 
     The company takes part in every entry but payouts, so that its postings count them in the order of their
     commits. A day was cut off behind everything that counts on it. Its accounts were settled in the order of
@@ -190,15 +194,6 @@ async def settle_order(session: Session) -> None:
     and the real one. A step is to settle accounts `through` that one; where it is null, all of them, and the
     figures.
     """
-    await session.execute(
-        text(
-            "update replay_facts f set position = c.version"
-            " from public.journal_entries e join public.postings c on c.entry_id = e.id"
-            " and c.account_id = :company"
-            " where e.event_id = f.event_id and f.position is null and f.moves_money"
-        ),
-        {"company": COMPANY},
-    )
     await session.execute(text("delete from replay_closes"))
     await session.execute(
         text(

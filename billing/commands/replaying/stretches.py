@@ -1,88 +1,114 @@
 """Events are kept, brought into the order of the live ledger, and posted by the commands of every day."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+from uuid import UUID
 
 from sqlalchemy import Row, text
 
 from billing.commands.closing import close_due_days, settle_accounts
+from billing.commands.posting import post_task_facts
 from billing.commands.replaying.shadow import Progress
+from billing.domain import COMPANY
 from billing.events import (
     AccountCreated,
     AccountUpdated,
     TaskAssigned,
     TaskCompleted,
     TaskCreated,
+    TaskFact,
     TaskUpdated,
 )
 from service_kit.clock import FixedClock
 from service_kit.context import clock
 from service_kit.database import Session
 from service_kit.events import Event, Received
+from service_kit.rereading import Said
 
 AT_ONCE = 2000
-MOVES_MONEY = {TaskAssigned.name, TaskCompleted.name}
+MOVES_MONEY = {TaskAssigned.type_name(), TaskCompleted.type_name()}
 
-_CLASSES: dict[str, type[Event]] = {
-    event.type_name(): event
-    for event in (AccountCreated, AccountUpdated, TaskCreated, TaskUpdated, TaskAssigned, TaskCompleted)
+TASK_FACTS: dict[str, type[TaskFact]] = {
+    event.type_name(): event for event in (TaskCreated, TaskUpdated, TaskAssigned, TaskCompleted)
+}
+ACCOUNT_FACTS: dict[str, type[Event]] = {
+    event.type_name(): event for event in (AccountCreated, AccountUpdated)
 }
 
+KEEP = text(
+    "with kept as (insert into replay_facts (event_id, type_name, occurred_at, raw, moves_money) select * from unnest("
+    "cast(:ids as uuid[]), cast(:types as text[]), cast(:moments as timestamptz[]), cast(:raw as bytea[]),"
+    " cast(:moves as boolean[])) on conflict do nothing returning 1) select count(*) from kept"
+)
+
+# The company takes part in every entry of a fact: its versions count them in the order of their commits.
+IN_THEIR_ORDER = text(
+    """
+    with entered as materialized (
+        select version, entry_id from public.postings
+        where account_id = :company and version > :after and version <= :until
+    )
+    select f.event_id, f.type_name, f.occurred_at, f.raw
+    from entered c
+    join public.journal_entries e on e.id = c.entry_id
+    join replay_facts f on f.event_id = e.event_id
+    order by c.version
+    """
+)
+
+WITHOUT_A_PLACE = text(
+    """
+    update replay_facts set replayed = true where event_id in (
+        select f.event_id from replay_facts f
+        join public.inbox i on i.event_id = f.event_id
+        where f.event_id > :after and not f.replayed and f.moves_money = :money
+          and not (f.moves_money and exists (
+              select from public.journal_entries e
+              join public.postings c on c.entry_id = e.id and c.account_id = :company
+              where e.event_id = f.event_id
+          ))
+        order by f.event_id limit :most
+    )
+    returning event_id, type_name, occurred_at, raw
+    """
+)
+
+E = TypeVar("E", bound=Event)
 Handle = Callable[[Session, Sequence[Received[Event]]], Awaitable[None]]
-"""What the consumer does with a batch of events."""
+"""What the consumer does with a batch of events. Facts about tasks are posted without it, by its command."""
 
 
-async def keep_facts(session: Session, progress: Progress, events: Sequence[Received[Event]]) -> None:
-    """Remember events until their turn comes; those that were read before are left out."""
-    if not events:
+async def keep_facts(session: Session, progress: Progress, facts: Sequence[Said]) -> None:
+    """Remember facts until their turn comes; those that were read before are left out."""
+    if not facts:
         return
-    kept = await session.execute(
-        text(
-            "insert into replay_facts (event_id, type_name, occurred_at, key, topic, partition,"
-            ' "offset", sent_at, raw, moves_money) select * from unnest(cast(:ids as uuid[]),'
-            " cast(:types as text[]), cast(:moments as timestamptz[]), cast(:keys as text[]),"
-            " cast(:topics as text[]), cast(:partitions as integer[]), cast(:offsets as bigint[]),"
-            " cast(:sent as timestamptz[]), cast(:raw as bytea[]), cast(:moves as boolean[]))"
-            " on conflict do nothing returning 1"
-        ),
+    kept = await session.scalar(
+        KEEP,
         {
-            "ids": [event.event_id for event in events],
-            "types": [event.data.type_name() for event in events],
-            "moments": [event.occurred_at for event in events],
-            "keys": [event.key for event in events],
-            "topics": [event.topic for event in events],
-            "partitions": [event.partition for event in events],
-            "offsets": [event.offset for event in events],
-            "sent": [event.sent_at for event in events],
-            "raw": [event.raw for event in events],
-            "moves": [event.data.name in MOVES_MONEY for event in events],
+            "ids": [fact.event_id for fact in facts],
+            "types": [fact.type_name for fact in facts],
+            "moments": [fact.occurred_at for fact in facts],
+            "raw": [fact.raw for fact in facts],
+            "moves": [fact.type_name in MOVES_MONEY for fact in facts],
         },
     )
-    progress.facts += len(kept.all())
+    progress.facts += kept or 0
 
 
-async def replay_some(session: Session, progress: Progress, handle: Handle) -> bool:
+async def replay_some(session: Session, progress: Progress) -> bool:
     """Post the next facts, or go on closing days; answers False when all is done that the live ledger did.
 
     The clock of the session must be a `FixedClock`: it is set to the moments of the live closes.
     """
-    await session.execute(text("truncate pg_temp.outbox"))
+    await session.execute(text("truncate pg_temp.outbox, pg_temp.live_changes"))
     close = await _next_close(session, progress.end)
     until = close.position if close is not None else progress.end
-    rows = (
-        await session.execute(
-            text(
-                "select * from replay_facts where position > :after and position <= :until"
-                " order by position limit :limit"
-            ),
-            {"after": progress.position, "until": until, "limit": AT_ONCE},
-        )
-    ).all()
-    if rows:
-        await handle(session, [_event(row) for row in rows])
-        progress.position = rows[-1].position
+    if progress.position < until:
+        after, progress.position = progress.position, min(progress.position + AT_ONCE, until)
+        places = {"company": COMPANY, "after": after, "until": progress.position}
+        rows = await session.execute(IN_THEIR_ORDER, places)
+        await post_task_facts(session, _told(rows, TASK_FACTS), said_before=True)
         return True
-    progress.position = max(progress.position, until)
     if close is None:
         return False
     fixed = clock(session)
@@ -111,17 +137,15 @@ async def replay_rest(session: Session, handle: Handle, *, money: bool) -> None:
 
     Only what the live consumer has marked as handled: what it has still before it is no difference.
     """
-    chosen = text(
-        "select f.* from replay_facts f"
-        " join public.inbox i using (event_id)"
-        " where f.position is null and f.moves_money = :money order by f.event_id limit :most"
-    )
-    while rows := (await session.execute(chosen, {"money": money, "most": AT_ONCE})).all():
-        await handle(session, [_event(row) for row in rows])
-        await session.execute(
-            text("update replay_facts set position = 0 where event_id = any (cast(:ids as uuid[]))"),
-            {"ids": [row.event_id for row in rows]},
-        )
+    after = UUID(int=0)
+    while True:
+        chosen = {"company": COMPANY, "money": money, "after": after, "most": AT_ONCE}
+        rows = sorted(await session.execute(WITHOUT_A_PLACE, chosen), key=lambda row: row.event_id)
+        if not rows:
+            return
+        after = rows[-1].event_id
+        await post_task_facts(session, _told(rows, TASK_FACTS), said_before=True)
+        await handle(session, _told(rows, ACCOUNT_FACTS))
 
 
 async def _next_close(session: Session, end: int) -> Row[Any] | None:
@@ -132,16 +156,26 @@ async def _next_close(session: Session, end: int) -> Row[Any] | None:
     return (await session.execute(chosen, {"end": end})).one_or_none()
 
 
-def _event(row: Row[Any]) -> Received[Event]:
+def _told(rows: Iterable[Row[Any]], classes: Mapping[str, type[E]]) -> list[Received[E]]:
+    """Facts of these classes, parsed."""
+    return [
+        _received(row, kind.model_validate_json(row.raw))
+        for row in rows
+        if (kind := classes.get(row.type_name)) is not None
+    ]
+
+
+def _received(row: Row[Any], data: E) -> Received[E]:
+    # Where it lay in its topic, and under which key, moves nothing in the ledger.
     return Received(
-        data=_CLASSES[row.type_name].model_validate_json(row.raw),
+        data=data,
         event_id=row.event_id,
         occurred_at=row.occurred_at,
-        key=row.key,
+        key="",
         correlation_id=None,
-        topic=row.topic,
-        partition=row.partition,
-        offset=row.offset,
-        sent_at=row.sent_at,
+        topic=data.topic,
+        partition=0,
+        offset=0,
+        sent_at=row.occurred_at,
         raw=row.raw,
     )
