@@ -36,9 +36,18 @@ ACCOUNT_FACTS: dict[str, type[Event]] = {
 }
 
 KEEP = text(
-    "with kept as (insert into replay_facts (event_id, type_name, occurred_at, raw, moves_money) select * from unnest("
-    "cast(:ids as uuid[]), cast(:types as text[]), cast(:moments as timestamptz[]), cast(:raw as bytea[]),"
-    " cast(:moves as boolean[])) on conflict do nothing returning 1) select count(*) from kept"
+    """
+    with kept as (
+        insert into replay_facts (event_id, type_name, occurred_at, raw, moves_money)
+        select * from unnest(
+            cast(:ids as uuid[]), cast(:types as text[]), cast(:moments as timestamptz[]),
+            cast(:raw as bytea[]), cast(:moves as boolean[])
+        )
+        on conflict do nothing
+        returning 1
+    )
+    select count(*) from kept
+    """
 )
 
 # The company takes part in every entry of a fact: its versions count them in the order of their commits.
