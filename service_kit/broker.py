@@ -15,6 +15,9 @@ from service_kit.settings import ServiceSettings
 log = structlog.get_logger()
 
 ANSWER_S = 10
+ASKED_AGAIN_S = 8
+"""The driver gives up a connection on which nobody has answered for so long. That has to be before the end of
+`ANSWER_S`: a question that is cancelled from outside leaves its connection to the next one."""
 OURS_ALONE = (".dead-letters", ".redrive")
 """Ends of the names of topics on which little comes and one process reads."""
 
@@ -38,7 +41,7 @@ class Cluster:
         client = AIOKafkaAdminClient(
             bootstrap_servers=self._settings.kafka_servers,
             client_id=f"{self._settings.name}-admin",
-            request_timeout_ms=ANSWER_S * 1000,
+            request_timeout_ms=ASKED_AGAIN_S * 1000,
         )
         try:
             await _answered(client.start())

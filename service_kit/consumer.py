@@ -123,6 +123,8 @@ class BatchConsumer:
             auto_offset_reset="earliest",
             session_timeout_ms=10_000,
             heartbeat_interval_ms=1_000,
+            # Longer than a group waits for a member that has gone; a line that says nothing is given up then.
+            request_timeout_ms=15_000,
             max_poll_interval_ms=300_000,
             fetch_max_wait_ms=250,
             metadata_max_age_ms=10_000,

@@ -100,11 +100,11 @@ async def _start_and_play(home: Home, outcome: Outcome, console: Console) -> Non
         }
         told = json.dumps({name: line.port for name, line in lines.items()})
         up = partial(_ates, home, "up", "--detach", "--port", str(ports.draw()), "--no-demo")
-        await asyncio.to_thread(up, environment={LINES_SETTING: told})
-        state = running_state(home)
-        if state is None:
-            raise Trouble(f"The exchange ended right after its start; see {home.logs}.")
         try:
+            await asyncio.to_thread(up, environment={LINES_SETTING: told})
+            state = running_state(home)
+            if state is None:
+                raise Trouble(f"The exchange ended right after its start; see {home.logs}.")
             await _storm_and_check(home, state, lines, outcome, console)
         finally:
             await asyncio.to_thread(_ates, home, "down", check=False)

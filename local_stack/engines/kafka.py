@@ -52,7 +52,7 @@ class Kafka:
     ) -> None:
         self.folder = folder
         self.port = port
-        self._lines = lines or {}
+        self.lines = lines or {}
         self._controller_port = controller_port
         self._java = java
         self._jars = jars
@@ -114,7 +114,7 @@ class Kafka:
         """The broker's settings file."""
         # Name, where it listens, what it tells its clients.
         listeners = [("PLAINTEXT", self.port, self.port)]
-        listeners += [(f"LINE{port}", port, line) for port, line in self._lines.items()]
+        listeners += [(f"LINE{port}", port, line) for port, line in self.lines.items()]
         heard = [f"{name}://{LOOPBACK}:{port}" for name, port, _ in listeners]
         settings = {
             "process.roles": "broker,controller",

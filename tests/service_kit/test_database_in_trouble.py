@@ -52,11 +52,11 @@ async def superuser(sample: Service) -> AsyncIterator[asyncpg.Connection]:
     await connection.close()
 
 
-async def all_of(service: Service, count: int) -> list[tuple[UUID, str]]:
+async def all_of(service: Service, count: int, within_s: float = 30) -> list[tuple[UUID, str]]:
     async def there() -> bool:
         return len(await effects(service)) >= count
 
-    await eventually(there)
+    await eventually(there, within_s)
     return await effects(service)
 
 
