@@ -21,6 +21,9 @@ log = structlog.get_logger()
 SEAL_AT_MOST_EVERY_S = 5.0
 """Seals are for whoever checks the ledger later; nobody waits for them."""
 
+LOOK_AGAIN_S = 5.0
+"""How long a tick trusts that nothing is due on the dates at which nothing was."""
+
 
 @dataclass
 class DayKeeper:
@@ -34,12 +37,18 @@ class DayKeeper:
     post: Post = field(init=False)
     due_since_s: float | None = field(default=None, init=False)
     opened: date | None = field(default=None, init=False)
+    rests_on: tuple[date, date] | None = field(default=None, init=False)
+    """The dates at which nothing was due; a day falls due when one of them changes."""
+    rests_until_s: float = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         own = self.settings
         self.post = post_of(own.smtp_url, own.letters_folder, at_once=own.letters_at_once)
 
     async def close_days(self, context: WorkerContext) -> None:
+        dates = self._dates(context)
+        if dates == self.rests_on and self.stop_watch() < self.rests_until_s:
+            return
         await self._open_today(context)
         # What a process that is gone has left half done is done first.
         await self._settle(context)
@@ -48,6 +57,13 @@ class DayKeeper:
         while unsaid:
             async with context.database.transaction() as session:
                 unsaid = await commands.say_closed_days(session)
+        if self.due_since_s is None:
+            self.rests_on, self.rests_until_s = dates, self.stop_watch() + LOOK_AGAIN_S
+
+    def _dates(self, context: WorkerContext) -> tuple[date, date]:
+        """Today, and the last day that may not be closed yet."""
+        zone, now = self.settings.zone, context.clock.now()
+        return context.clock.today(zone), (now - self.settings.close_delay).astimezone(zone).date()
 
     async def _close_due(self, context: WorkerContext) -> None:
         async with context.database.reading() as session:
@@ -113,7 +129,7 @@ def work(settings: BillingSettings, *, metrics_port: int, host: str) -> None:
     keeper = DayKeeper(settings)
     timetable = [
         Every(settings.tick_s, keeper.close_days),
-        Every(settings.tick_s, keeper.send_letters),
+        Every(LOOK_AGAIN_S, keeper.send_letters, commands.LETTERS_CHANNEL),
         Every(max(settings.tick_s, SEAL_AT_MOST_EVERY_S), keeper.seal),
     ]
     run_worker(settings, metrics_port=metrics_port, host=host, says=SAYS, router=router, timetable=timetable)

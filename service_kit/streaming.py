@@ -41,7 +41,7 @@ from service_kit.context import Context
 from service_kit.database import Database
 from service_kit.dead_letters import dead_letter_topic, redrive_topic
 from service_kit.dead_letters.acting import REDRIVES_CHANNEL
-from service_kit.dead_letters.sending import TICK_S, send_due_letters
+from service_kit.dead_letters.sending import LOOK_S, TICK_S, send_due_letters
 from service_kit.ending import when_told_to_end
 from service_kit.events import Event
 from service_kit.ids import new_id
@@ -124,7 +124,7 @@ class _Worker:
         self.relay = Relay(self.settings, self.topics_said)
         if self.router.topics:
             self.router.also_read(redrive_topic(self.settings.name))
-            self.timetable = [*self.timetable, Every(TICK_S, _send_dead_letters, REDRIVES_CHANNEL)]
+            self.timetable = [*self.timetable, Every(LOOK_S, _send_dead_letters, REDRIVES_CHANNEL)]
             instance = f"{self.settings.name}-{os.environ.get('ATES_INSTANCE', '0')}"
             self.context.consumer = BatchConsumer(
                 self.settings, database, schemas, self.router, instance=instance
@@ -282,7 +282,8 @@ async def _keep_outbox(context: WorkerContext) -> None:
 
 
 async def _send_dead_letters(context: WorkerContext) -> None:
-    await send_due_letters(context.database)
+    while await send_due_letters(context.database):  # noqa: ASYNC110  the database tells what is due
+        await asyncio.sleep(TICK_S)
 
 
 async def _watch_progress(worker: _Worker) -> None:

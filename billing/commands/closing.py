@@ -47,7 +47,7 @@ from billing.domain import (
 from billing.models import accounts, day_figures, days, ledger_state, postings, unsaid_days
 from billing.settings import BillingSettings
 from service_kit.context import clock, settings
-from service_kit.database import Session
+from service_kit.database import Session, notify_after_commit
 from service_kit.live.changes import announce
 from service_kit.rows import inserting, these
 
@@ -58,6 +58,9 @@ POSTINGS_AT_ONCE = 5_000
 """Of the day that is closed: whoever posts to one of their accounts waits for the part, some 0.2 s."""
 
 LAST_ACCOUNT = UUID(int=2**128 - 1)
+
+LETTERS_CHANNEL = "billing_letters"
+"""Rung when payouts are to be told of in letters."""
 
 EVERY_PAGE = ("books", "account:*")
 """What a night changes: the books and the account of everybody."""
@@ -236,6 +239,8 @@ async def _settle(session: Session, day: date, moved: Subquery, part: ColumnElem
             "amounts": [entry.amount_cents for entry in due],
         },
     )
+    if due:
+        notify_after_commit(session, LETTERS_CHANNEL)
 
 
 async def _fix_figures(

@@ -20,6 +20,9 @@ from service_kit.telemetry import DEAD_LETTERS_WAITING
 log = structlog.get_logger()
 
 TICK_S = 1.0
+"""Between two portions of a redrive."""
+LOOK_S = 5.0
+"""How often is looked for redrives, and counted what waits, when nobody rings."""
 ON_THE_WAY_MAX = 40
 """With the failures below it stays under the number of dead letters in a row at which a consumer stops."""
 FAILURES_AT_FIRST = 20
@@ -32,6 +35,13 @@ WORKER = acting.Actor(operator="worker")
 _asked = dead_letter_redrives.c
 _letters = dead_letters.c
 
+RUNNING = select(_asked.id).where(_asked.state == "running")
+WAITING_BY_REASON = (
+    select(_letters.reason, func.count().label("number"))
+    .where(_letters.state == "waiting")
+    .group_by(_letters.reason)
+)
+
 
 @dataclass(frozen=True, slots=True)
 class _Standing:
@@ -40,22 +50,18 @@ class _Standing:
     failed: int
 
 
-async def send_due_letters(database: Database) -> None:
-    """One tick: a portion of each running redrive, and the figure of what waits."""
+async def send_due_letters(database: Database) -> bool:
+    """One tick: a portion of each running redrive, and the figure of what waits. Answers whether any runs."""
     async with database.reading() as session:
-        running = (await session.scalars(select(_asked.id).where(_asked.state == "running"))).all()
-        by_reason = await session.execute(
-            select(_letters.reason, func.count().label("number"))
-            .where(_letters.state == "waiting")
-            .group_by(_letters.reason)
-        )
-        waiting = {row.reason: row.number for row in by_reason}
+        running = (await session.scalars(RUNNING)).all()
+        waiting = {row.reason: row.number for row in await session.execute(WAITING_BY_REASON)}
     DEAD_LETTERS_WAITING.clear()
     for reason, number in waiting.items():
         DEAD_LETTERS_WAITING.labels(reason).set(number)
     for redrive_id in running:
         async with database.transaction() as session:
             await _send_a_portion(session, redrive_id)
+    return bool(running)
 
 
 async def _send_a_portion(session: Session, redrive_id: UUID) -> None:

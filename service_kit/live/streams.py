@@ -55,6 +55,9 @@ MARK_HOLDS_S = KEPT_FOR.total_seconds() / 2
 LISTENING_PAUSE_S = 0.05
 """Between two readings, so that many small changes cost one."""
 
+UNWATCHED_PAUSE_S = 0.5
+"""The same while no page is open here; one that opens reads by itself what changed since it was made."""
+
 STREAMS_MAX = 5000
 TOPICS_OF_A_PAGE_MAX = 8
 SEEN_MAX = 50_000
@@ -181,7 +184,7 @@ class LiveUpdates:
                 if not will_pass(error):
                     raise
                 log.warning("live_changes_unread", error=type(error).__name__)
-            await asyncio.sleep(LISTENING_PAUSE_S)
+            await asyncio.sleep(LISTENING_PAUSE_S if self._open else UNWATCHED_PAUSE_S)
             try:
                 async with asyncio.timeout(POLL_S):
                     await self._wake.wait()

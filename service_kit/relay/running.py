@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -31,6 +31,21 @@ MEASURE_S = 1.0
 COUNTED_MOST = 50_000
 """Rows behind a cursor that are counted slot by slot; of a longer backlog this is the beginning."""
 LONGEST_DELAY_S = 5.0
+
+READING = {
+    # Planning anew, over all days of the outbox, would cost three times what the answer does. A plan that is
+    # kept must be right for an empty outbox as for a long one: along the ids.
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "enable_sort": "off",
+}
+KEEPING = {
+    # A server that dies may forget where the cursor was a moment ago: what was sent since is sent again, and
+    # each inbox knows it. Nobody waits for the disk meanwhile.
+    "synchronous_commit": "off",
+}
+"""Settings of the two connections of a relay."""
 
 MEASURED = f"""
 select slot, count(*) as backlog, min(recorded_at) as oldest from (
@@ -84,7 +99,7 @@ class Relay:
             delay_s = min(delay_s * 2, LONGEST_DELAY_S)
 
     async def _own_and_send(self) -> None:
-        async with self._connected() as reading, self._connected() as keeping:
+        async with self._connected(READING) as reading, self._connected(KEEPING) as keeping:
             await reading.add_listener(CHANNEL, self._ring)
             cluster, sender = Cluster(self.settings), Sender(self.settings)
             try:
@@ -97,12 +112,12 @@ class Relay:
                 await cluster.stop()
 
     @asynccontextmanager
-    async def _connected(self) -> AsyncIterator[asyncpg.Connection]:
+    async def _connected(self, ways: Mapping[str, str]) -> AsyncIterator[asyncpg.Connection]:
         connection = await asyncpg.connect(
             self.settings.database_url.get_secret_value(),
             timeout=10,
             command_timeout=30,
-            server_settings={"application_name": f"{self.settings.name}-relay"},
+            server_settings={"application_name": f"{self.settings.name}-relay", **ways},
         )
         try:
             yield connection
@@ -207,23 +222,24 @@ class _Turn:
             await self._forget_ahead()
 
     async def _send_stretch(self, held: Mapping[int, Slot]) -> None:
-        """Send the next rows of these slots, or wait until there are any."""
+        """Send the next rows of these slots; wait where no more are to be had at the moment."""
         position = min(slot.position for slot in held.values())
         found = await self._read(position, held)
-        if found.upto == position:
-            gap = self._reader.waits_at_gap
-            # Waiting at a gap asks many times a second, and has nothing new to tell.
-            if not gap:
-                await self._measure(position, held, idle=True)
-            await self._pause(GAP_POLL_S if gap else SLOW_POLL_S)
-            return
-        if found.full and not self._reader.waits_at_gap:
+        gap = self._reader.waits_at_gap
+        if found.full and not gap:
             # The next rows are read while these are sent.
             reading = asyncio.ensure_future(self._reader.read(found.upto, list(held), BATCH))
             self._ahead = _Ahead(found.upto, frozenset(held), reading)
-        await self._send(found, held)
-        if self._ahead is None:
-            await self._measure(found.upto, held, idle=False)
+        if found.upto > position:
+            await self._send(found, held)
+        if not found.full and not gap:
+            # That was all of it, and whatever is committed after the read rings the bell.
+            self._tell_backlog(held, [])
+            await self._pause(SLOW_POLL_S)
+            return
+        await self._measure(found.upto, held)
+        if found.upto == position:
+            await self._pause(GAP_POLL_S)
 
     async def _read(self, position: int, held: Mapping[int, Slot]) -> Stretch:
         ahead = self._ahead
@@ -266,12 +282,16 @@ class _Turn:
             raise ConnectionError("the broker is another cluster than before")
         self._cluster_checked_at = now
 
-    async def _measure(self, position: int, held: Mapping[int, Slot], *, idle: bool) -> None:
+    async def _measure(self, position: int, held: Mapping[int, Slot]) -> None:
         now = asyncio.get_running_loop().time()
-        if now - self._measured_at < MEASURE_S and not idle:
+        if now - self._measured_at < MEASURE_S:
             return
         self._measured_at = now
-        rows = await self._reading.fetch(MEASURED, position, list(held), COUNTED_MOST)
+        async with self._one_at_a_time:
+            rows = await self._keeping.fetch(MEASURED, position, list(held), COUNTED_MOST)
+        self._tell_backlog(held, rows)
+
+    def _tell_backlog(self, held: Iterable[int], rows: Sequence[asyncpg.Record]) -> None:
         by_slot = {row["slot"]: row for row in rows}
         OUTBOX_BACKLOG.clear()
         for number in held:
