@@ -34,6 +34,7 @@ from starlette.responses import HTMLResponse, Response
 
 from service_kit.assets import asset
 from service_kit.charts import ticks
+from service_kit.clock import Clock
 from service_kit.live.streams import live_of
 from service_kit.money import format_cents, format_number
 from service_kit.navigation import navigation
@@ -120,9 +121,10 @@ class _Environment(Environment):
 class Pages:
     """The templates of one service: its own before those of the kit."""
 
-    def __init__(self, settings: ServiceSettings, package: str) -> None:
+    def __init__(self, settings: ServiceSettings, package: str, clock: Clock) -> None:
         add_catalogues(package)
         self._settings = settings
+        self._clock = clock
         self._package = package
         loaders = [PackageLoader("service_kit")]
         if package != "service_kit":
@@ -223,8 +225,9 @@ class Pages:
         return self.url(f"/static/{name}?v={found.version}")
 
     def moment(self, value: datetime, style: Literal["short", "time", "long"] = "short") -> Markup:
-        """A point in time in the business zone, readable by machines as well."""
-        return _moment_markup(value, self._settings.zone, style, locale_in_use())
+        """A point in time in the business zone, for machines as well; the present year is left out."""
+        zone = self._settings.zone
+        return _moment_markup(value, zone, style, locale_in_use(), self._clock.today(zone).year)
 
     def _of_request(self, request: Request, *, lies_in: str | None = None, **shown: Any) -> dict[str, Any]:
         """What every page knows beside what it is `shown`.
@@ -311,11 +314,12 @@ def person_code(guid: object) -> str:
 
 # The same rows are shown to many people, and asked for anew by every page that follows along.
 @lru_cache(maxsize=8192)
-def _moment_markup(value: datetime, zone: ZoneInfo, style: str, locale: str) -> Markup:
+def _moment_markup(value: datetime, zone: ZoneInfo, style: str, locale: str, this_year: int) -> Markup:
     if style == "time":
         text = format_time(value, "HH:mm", tzinfo=zone, locale=locale)
     else:
-        pattern = "d MMM, HH:mm" if style == "short" else "d MMMM y, HH:mm:ss"
+        short = "d MMM, HH:mm" if value.astimezone(zone).year == this_year else "d MMM y, HH:mm"
+        pattern = short if style == "short" else "d MMMM y, HH:mm:ss"
         text = format_datetime(value, pattern, tzinfo=zone, locale=locale)
     return Markup('<time datetime="{}">{}</time>').format(value.isoformat(timespec="seconds"), text)
 

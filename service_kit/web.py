@@ -172,7 +172,7 @@ async def _stand_up(
             client_id=settings.name,
             denials=denials,
         ),
-        pages=Pages(settings, package),
+        pages=Pages(settings, package, clock),
         authenticate=_nobody,
     )
 

@@ -12,6 +12,7 @@ import pytest
 from fastapi import Request, Response
 from jinja2 import DictLoader
 
+from service_kit.clock import FixedClock
 from service_kit.identity import CurrentUser, Role
 from service_kit.navigation import navigation
 from service_kit.pages import Pages, day, redirect, render, role_label, toast, wants_fragment
@@ -269,9 +270,16 @@ class TestWords:
 
     def test_moments_stand_in_the_business_zone(self) -> None:
         """A point in time is shown in the zone of the business day and kept exact for machines."""
-        settings = SampleSettings(**SHARED_SETTINGS | {"public_urls": URLS}, database_url="postgresql://x/x")
-        shown = Pages(settings, "service_kit").moment(datetime(2026, 3, 2, 21, 30, tzinfo=UTC))
+        shown = _pages().moment(datetime(2026, 3, 2, 21, 30, tzinfo=UTC))
         assert shown == '<time datetime="2026-03-02T21:30:00+00:00">3 Mar, 00:30</time>'
+
+    def test_moments_of_other_years_say_which(self) -> None:
+        """The year of the business zone stands there when it is not the present one."""
+        pages = _pages()
+        shown = [pages.moment(datetime(2025, 12, 31, hour, 30, tzinfo=UTC)).striptags() for hour in (20, 21)]
+        assert shown == ["31 Dec 2025, 23:30", "1 Jan, 00:30"]
+        with in_locale("ru"):
+            assert pages.moment(datetime(2027, 1, 5, 9, tzinfo=UTC)).striptags() == "5 янв. 2027, 12:00"
 
 
 class TestComponents:
@@ -306,9 +314,13 @@ class TestComponents:
         assert '<input type="hidden" name="version" value="3">' in html
 
 
-def _ui() -> Any:
+def _pages() -> Pages:
     settings = SampleSettings(**SHARED_SETTINGS | {"public_urls": URLS}, database_url="postgresql://x/x")
-    return Pages(settings, "service_kit").environment("en").globals["ui"]
+    return Pages(settings, "service_kit", FixedClock(datetime(2026, 3, 2, 9, 0, tzinfo=UTC)))
+
+
+def _ui() -> Any:
+    return _pages().environment("en").globals["ui"]
 
 
 class TestPageOfComponents:
