@@ -16,6 +16,7 @@ from local_stack.troubles import Trouble
 
 # Tokens live five minutes; a request under way must not outlive its own.
 _RENEW_AFTER_S = 200
+_MINTED_WITHIN_S = 60
 
 
 def token_of(home: Home, state: State, login: str) -> str:
@@ -51,11 +52,15 @@ class Tokens:
 
 def _mint(home: Home, state: State, who: str) -> subprocess.CompletedProcess[str]:
     told = environment(AUTH, home, state.layout, Credentials(home.secrets_file))
-    return subprocess.run(
-        [sys.executable, "-m", AUTH.package, "token", who],
-        cwd=ROOT,
-        env={**os.environ, **told, "ATES_LOG_LEVEL": "ERROR"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    try:
+        return subprocess.run(
+            [sys.executable, "-m", AUTH.package, "token", who],
+            cwd=ROOT,
+            env={**os.environ, **told, "ATES_LOG_LEVEL": "ERROR"},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_MINTED_WITHIN_S,
+        )
+    except subprocess.TimeoutExpired as expired:
+        raise Trouble(f"auth_service minted no token within {_MINTED_WITHIN_S} s.") from expired

@@ -27,7 +27,7 @@ from service_kit.pages import Pages, render
 from service_kit.roles import CurrentUser
 from service_kit.schema_client import SchemaClient
 from service_kit.serving.failures import field_errors, handle_failures
-from service_kit.serving.frame import LOCALE_COOKIE, Frame
+from service_kit.serving.frame import ANSWER_WITHIN_S, LOCALE_COOKIE, Frame
 from service_kit.serving.payloads import Line, Payload
 from service_kit.serving.runtime import Runtime, own_path, runtime_of
 from service_kit.serving.transactions import (
@@ -76,6 +76,7 @@ def create_app(
     uploads: Mapping[str, int] | None = None,
     open_forms: Collection[str] = (),
     signs_in: bool = True,
+    answer_within_s: float = ANSWER_WITHIN_S,
     clock: Clock | None = None,
     schemas: SchemaClient | None = None,
     transport: httpx2.AsyncBaseTransport | None = None,
@@ -128,7 +129,13 @@ def create_app(
     )
     app.state.settings = settings
     handle_failures(app)
-    app.add_middleware(Frame, settings=settings, uploads=uploads, open_forms=frozenset(open_forms))
+    app.add_middleware(
+        Frame,
+        settings=settings,
+        uploads=uploads,
+        open_forms=frozenset(open_forms),
+        answer_within_s=answer_within_s,
+    )
     app.include_router(_kit_routes())
     if signs_in:
         app.include_router(sign_in_routes())

@@ -124,7 +124,9 @@ async def _shaped(request: Request, error: ServiceError) -> Response:
     if _opens_pages(request):
         if isinstance(error, errors.Unauthenticated) and error.status == HTTPStatus.UNAUTHORIZED:
             return RedirectResponse(_sign_in_address(request, _page_of(request)), SEE_OTHER)
-        await _greet(request)
+        if not isinstance(error, errors.Unavailable):
+            # Who is there is not asked of a database that does not answer.
+            await _greet(request)
         return render(
             request,
             "error.html",

@@ -1,5 +1,6 @@
 """What surrounds every request: its id, its language, its time, its safety, its place in logs and metrics."""
 
+import asyncio
 import re
 import secrets
 import time
@@ -32,6 +33,8 @@ BODY_BYTES_MAX = 1024 * 1024
 REQUEST_ID_HEADER = "X-Request-Id"
 BUSINESS_TIME_HEADER = "X-Business-Time"
 LOCALE_COOKIE = "ates-locale"
+ANSWER_WITHIN_S = 15.0
+"""Whoever has sent a whole request is answered within this time, if only that the database does not."""
 QUIET_PATHS = ("/health/", "/metrics", "/static/")
 """Asked for all the time; their lines would bury the others."""
 
@@ -54,8 +57,10 @@ class Frame:
         settings: ServiceSettings,
         uploads: Mapping[str, int] | None = None,
         open_forms: frozenset[str] = frozenset(),
+        answer_within_s: float = ANSWER_WITHIN_S,
     ) -> None:
         self._app = app
+        self._answer_within_s = answer_within_s
         self._open_forms = open_forms
         self._settings = settings
         self._uploads = uploads or {}
@@ -109,7 +114,8 @@ class Frame:
                 self._let_pass(request, method)
                 if (moment := self._played_moment(request)) is not None:
                     stack.enter_context(business_moment(moment))
-                await self._app(scope, _counted(receive, self._bytes_max(request)), send_framed)
+                body = _counted(receive, self._bytes_max(request))
+                await _in_time(self._app, scope, body, send_framed, self._answer_within_s)
                 name_span(f"{method} {_route_of(scope)}", status)
         except Exception as error:
             failure = _as_refusal(error, method, own_path(request))
@@ -199,6 +205,31 @@ def _as_refusal(error: Exception, method: str, path: str) -> ServiceError:
         return DatabaseAway(_("Please try again in a moment."))
     log.error("request_failed", method=method, path=path, exc_info=error)
     return ServiceError(_("This is our fault, not yours. It has been noted; please try again."))
+
+
+async def _in_time(app: ASGIApp, scope: Scope, receive: Receive, send: Send, within_s: float) -> None:
+    """Raise `TimeoutError` when so long after the last part of the request no answer has begun.
+
+    An answer that has begun may take as long as it does: live pages never end.
+    """
+    limit = asyncio.timeout(within_s)
+    begun = False
+
+    async def receiving() -> Message:
+        message = await receive()
+        if message["type"] == "http.request" and not begun and not limit.expired():
+            limit.reschedule(asyncio.get_running_loop().time() + within_s)
+        return message
+
+    async def sending(message: Message) -> None:
+        nonlocal begun
+        if not begun and not limit.expired():
+            limit.reschedule(None)
+        begun = True
+        await send(message)
+
+    async with limit:
+        await app(scope, receiving, sending)
 
 
 def _counted(receive: Receive, bytes_max: int) -> Receive:

@@ -17,12 +17,17 @@ from local_stack.chaos.lines import Line, open_line
 from local_stack.engines.kafka import Kafka
 from service_kit.broker import declare_topics
 from service_kit.database import will_pass
+from service_kit.web import Reading, ServiceRouter
 from tests.service_kit.test_delivery import TOPIC, consumer, effects, forget, relay, say
+from tests.support.issuer import Issuer
 from tests.support.running import eventually, in_background
 from tests.support.sample.consumers import recording
-from tests.support.services import Service
+from tests.support.sample_web import PAGE, running_web
+from tests.support.services import SHARED_SETTINGS, Service
 
 MakeService = Callable[..., Service]
+
+SAMPLE = "http://exchange.test/sample"
 
 FULL = """
 create function refuse_as_full() returns trigger language plpgsql as
@@ -103,16 +108,26 @@ async def test_slow_commits_slow_things_down_and_nothing_else(
         assert await all_of(sample, 8) == [(task, str(cycle)) for cycle in range(1, 9)]
 
 
+def server_of(service: Service) -> Callable[[], tuple[str, int]]:
+    address = urlsplit(service.addresses.service)
+    return lambda: (address.hostname or "", address.port or 0)
+
+
+def over(line: Line, service: Service, folder: Path, **settings: object) -> Service:
+    """The same service, which reaches its database over the line."""
+    address = urlsplit(service.addresses.service)
+    netloc = f"{address.username}:{address.password}@127.0.0.1:{line.port}"
+    addresses = replace(service.addresses, service=address._replace(netloc=netloc).geturl())
+    kept = {name: getattr(service.settings, name) for name in ("kafka_servers", "topic_partitions")}
+    return Service.on(addresses, service.package, service.clock, folder, **kept, **settings)
+
+
 @pytest.mark.parametrize("trouble", ["pause", "reset"])
 async def test_a_bad_line_loses_and_doubles_nothing(sample: Service, tmp_path: Path, trouble: str) -> None:
     """It breaks again and again between the service and its database, wherever the work is just then."""
-    address = urlsplit(sample.addresses.service)
     tasks, cycles = [uuid4() for _ in range(4)], range(1, 13)
-    async with open_line(lambda: (address.hostname or "", address.port or 0)) as line:
-        netloc = f"{address.username}:{address.password}@127.0.0.1:{line.port}"
-        addresses = replace(sample.addresses, service=address._replace(netloc=netloc).geturl())
-        kept = {name: getattr(sample.settings, name) for name in ("kafka_servers", "topic_partitions")}
-        far = Service.on(addresses, sample.package, sample.clock, tmp_path, **kept)
+    async with open_line(server_of(sample)) as line:
+        far = over(line, sample, tmp_path)
         async with in_background(relay(far).run(), consumer(far, recording(), batch=3).run()):
             for cycle in cycles:
                 for task in tasks:
@@ -133,6 +148,33 @@ async def broken(service: Service, line: Line, trouble: str, at_least: int) -> N
         asyncio.get_running_loop().call_later(0.3, line.go_on)
     else:
         line.reset()
+
+
+async def test_nobody_waits_for_ever_for_a_database_that_is_still(sample: Service, tmp_path: Path) -> None:
+    """Programs and people are told to come back, and find everything as it was when it answers again."""
+    router = ServiceRouter()
+
+    @router.get("/api/v1/effects")
+    @router.get("/effects")
+    async def count(session: Reading) -> int:
+        found: int = await session.scalar(text("select count(*) from effects"))
+        return found
+
+    async with open_line(server_of(sample)) as line:
+        far = over(line, sample, tmp_path, public_urls=SHARED_SETTINGS["public_urls"] | {"sample": SAMPLE})
+        ways = {"signs_in": False, "answer_within_s": 0.3}
+        async with running_web(far, [router], Issuer(SAMPLE, []), **ways) as web, web.client() as client:
+            assert (await client.get("api/v1/effects")).status_code == 200
+            line.pause()
+            told = await client.get("api/v1/effects")
+            assert (told.status_code, told.json()["code"]) == (503, "database_unavailable")
+            assert told.headers["Retry-After"] == "5"
+            shown = await client.get("effects", headers=PAGE)
+            assert shown.status_code == 503
+            assert shown.headers["Content-Type"].startswith("text/html")
+            line.go_on()
+            assert (await client.get("api/v1/effects")).text == "0"
+        await far.close()
 
 
 async def test_both_ends_notice_that_the_other_is_gone(sample: Service) -> None:
