@@ -34,7 +34,7 @@ def rebuild(
 
 
 async def _rebuild(settings: AnalyticsSettings, *, swap: bool) -> commands.Rebuilt:
-    database = Database(settings.database_url.get_secret_value(), pool_size=1, name="analytics-rebuild")
+    database = Database(settings.database_url.get_secret_value(), pool_size=2, name="analytics-rebuild")
     told = time.monotonic()
 
     def tell(folded: int, end: int) -> None:

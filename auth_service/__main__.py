@@ -70,7 +70,7 @@ def run(command: Callable[[Console], Awaitable[None]]) -> None:
         schemas = SchemaClient(settings.registry_url)
         context = Context(settings=settings, clock=SystemClock.of(settings), schemas=schemas)
         url = settings.database_url.get_secret_value()
-        database = Database(url, pool_size=1, context=context, name="auth-console")
+        database = Database(url, pool_size=2, context=context, name="auth-console")
         try:
             await command(Console(settings, database, schemas))
         finally:

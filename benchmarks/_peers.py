@@ -38,7 +38,7 @@ async def handler() -> RecordHandler:
     await schemas.load(SAYS)
     context = Context(settings, SystemClock.of(settings), schemas)
     url = settings.database_url.get_secret_value()
-    return RecordHandler(Database(url, pool_size=4, context=context, name="peer"), schemas, router)
+    return RecordHandler(Database(url, pool_size=8, context=context, name="peer"), schemas, router)
 
 
 def with_faust(*, batches: bool) -> None:

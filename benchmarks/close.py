@@ -115,7 +115,7 @@ def _assignment(worker: UUID) -> Received[TaskAssigned]:
 def _database(settings: BillingSettings, schemas: SchemaClient) -> Database:
     context = Context(settings, FixedClock(MIDNIGHT + timedelta(minutes=2)), schemas)
     return Database(
-        settings.database_url.get_secret_value(), pool_size=4, context=context, name="bench-close"
+        settings.database_url.get_secret_value(), pool_size=8, context=context, name="bench-close"
     )
 
 

@@ -54,7 +54,7 @@ def verify(
 async def _differences(
     settings: BillingSettings, chain: queries.Chain, known_head: bytes | None
 ) -> list[str]:
-    database = Database(settings.database_url.get_secret_value(), pool_size=1, name="billing-verify")
+    database = Database(settings.database_url.get_secret_value(), pool_size=2, name="billing-verify")
     try:
         async with database.reading() as session:
             return await queries.differences(session, chain, known_head=known_head)
@@ -116,7 +116,7 @@ async def _replay(
     await schemas.load(SAYS)
     context = Context(settings, FixedClock(SystemClock.of(settings).now()), schemas)
     url = settings.database_url.get_secret_value()
-    database = Database(url, pool_size=1, context=context, name="billing-replay")
+    database = Database(url, pool_size=2, context=context, name="billing-replay")
     told = time.monotonic()
 
     def tell(progress: replaying.Progress) -> None:

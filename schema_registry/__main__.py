@@ -143,7 +143,7 @@ async def _brought_in(source: str, file: bytes | None, context: str, token: str)
 
 
 def _database() -> Database:
-    return Database(RegistrySettings().database_url.get_secret_value(), pool_size=1, name="registry-console")
+    return Database(RegistrySettings().database_url.get_secret_value(), pool_size=2, name="registry-console")
 
 
 if __name__ == "__main__":

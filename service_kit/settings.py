@@ -38,7 +38,7 @@ class ServiceSettings(BaseSettings):
     database_owner_url: SecretStr | None = None
     """PostgreSQL address of the owner's role; only `migrate` needs it."""
 
-    database_pool_size: int = Field(default=10, ge=1)
+    database_pool_size: int = Field(default=15, ge=2)
     kafka_servers: str
     """Bootstrap servers, `host:port` joined by commas."""
 

@@ -114,7 +114,7 @@ class _Worker:
         context = Context(self.settings, clock, schemas)
         database = Database(
             self.settings.database_url.get_secret_value(),
-            pool_size=4,
+            pool_size=8,
             context=context,
             name=f"{self.settings.name}-worker",
         )

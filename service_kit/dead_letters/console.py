@@ -266,7 +266,7 @@ async def _desk(package: str, settings: ServiceSettings) -> AsyncIterator[_Desk]
     context = Context(settings, SystemClock.of(settings), schemas)
     database = Database(
         settings.database_url.get_secret_value(),
-        pool_size=2,
+        pool_size=4,
         context=context,
         name=f"{settings.name}-dead-letters",
     )

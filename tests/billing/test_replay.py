@@ -126,7 +126,7 @@ async def replay(
     context = billing.database.context
     assert isinstance(context, Context)
     own = Context(context.settings, FixedClock(NOON), context.schemas)
-    database = Database(billing.addresses.service, pool_size=1, context=own, name="replay-test")
+    database = Database(billing.addresses.service, pool_size=2, context=own, name="replay-test")
     try:
         return await replay_ledger(database, topics, begin, repair=repair)
     finally:

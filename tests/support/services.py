@@ -59,7 +59,7 @@ class Service:
         made = settings_on(addresses, package, folder, **settings)
         schemas = SchemaClient(made.registry_url, transport=files_as_registry())
         context = Context(made, clock, schemas)
-        database = Database(addresses.service, pool_size=5, context=context, name=f"{made.name}-test")
+        database = Database(addresses.service, pool_size=10, context=context, name=f"{made.name}-test")
         return cls(package, made, addresses, clock, database)
 
     @property
