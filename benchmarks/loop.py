@@ -29,7 +29,9 @@ TOKEN_LIFE_S = 200
 COMMIT_EACH_S = 0.05
 # Written to the log of the server and waited for like any commit, in no table.
 COMMIT_ALONE = "select pg_logical_emit_message(true, 'benchmark', 'nothing')"
-NEW_POSTINGS = "select version, entry_id from postings where account_id = $1 and version > $2 order by version"
+NEW_POSTINGS = """
+select version, entry_id from postings where account_id = $1 and version > $2 order by version
+"""
 REWARDS = "select task_id from journal_entries where id = any($1) and kind = 'reward'"
 
 
