@@ -45,7 +45,8 @@ async def play_nights(home: Home, state: State, console: Console, nights: int) -
                 books, reported = await closed_and_reported(client, ending)
                 await delivery.complete()
             console.print(_result(ending, books, reported))
-            console.print(f"Letters: {home.letters}")
+            if home.letters.exists():
+                console.print(f"Letters: {home.letters}")
 
 
 def past_midnight(ending: date, zone: ZoneInfo) -> datetime:

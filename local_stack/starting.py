@@ -239,9 +239,17 @@ def describe(state: State, home: Home) -> str:
         f"\n[bold green]The exchange is ready:[/] [bold]{layout.gateway_url}[/]\n\n"
         f"  schema registry  {layout.registry_url}\n"
         f"  Kafka            {layout.kafka_address}\n"
-        f"  letters          {home.letters}\n\n"
+        f"  letters          {_where_letters_go(home)}\n\n"
         f"  Sign in as {_who_signs_in(home)} with password [bold]{password}[/]\n"
     )
+
+
+def _where_letters_go(home: Home) -> str:
+    """A mail server is told to every service at once or to one of the two that write letters."""
+    settings = ("ATES_SMTP_URL", "AUTH_SMTP_URL", "BILLING_SMTP_URL")
+    by_mail = [name for name in settings if os.environ.get(name)]
+    # Not its address: a password may stand in it.
+    return f"to the mail server of {by_mail[0]}" if by_mail else str(home.letters)
 
 
 def _who_signs_in(home: Home) -> str:

@@ -38,7 +38,8 @@ def status(home: Home, state: State) -> dict[str, Any]:
         "readers": {
             service.name: database_url(service, "reader", state.layout, credentials) for service in SERVICES
         },
-        "letters": str(home.letters),
+        # With a mail server of the operator's there is no such folder; nor before the first letter.
+        "letters": str(home.letters) if home.letters.exists() else None,
         "processes": [
             {
                 "name": process.name,

@@ -5,7 +5,6 @@ import os
 import re
 from datetime import datetime
 from functools import partial
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -104,7 +103,7 @@ async def test_a_worker_may_not_distribute_and_nobody_else_sees_the_accounts(sig
 async def test_the_night_pays_writes_letters_and_analytics_shows_the_day(
     signed_in: SignIn, exchange: Exchange
 ) -> None:
-    letters = Path(exchange.addresses["letters"])
+    letters = exchange.home / "letters"
     before = len(list(letters.rglob("*.eml")))
     day = datetime.fromisoformat(exchange.status["business_time"]).astimezone(MOSCOW).date()
     today = day.isoformat()

@@ -31,3 +31,16 @@ def test_only_people_who_are_there_are_named(
     said = describe(state, home)
     assert [name in said for name in named] == [True] * len(named)
     assert [name in said for name in unnamed] == [False] * len(unnamed)
+
+
+def test_where_letters_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder, or the mail server by the name of its setting: a password may stand in its address."""
+    home = Home(tmp_path)
+    state = State(ProcessState("supervisor"), "ready", Layout.choose(PortChooser(set()).draw()))
+    monkeypatch.delenv("ATES_SMTP_URL", raising=False)
+    assert str(home.letters) in describe(state, home)
+    monkeypatch.setenv("ATES_SMTP_URL", "smtps://us:hidden@mail.example.org")
+    said = describe(state, home)
+    assert "ATES_SMTP_URL" in said
+    assert str(home.letters) not in said
+    assert "hidden" not in said

@@ -343,6 +343,10 @@ class TestDistributions:
         finished = await browsers.of_manager.get(address, headers=HTMX)
         assert "hx-trigger" not in finished.text
         assert 'hx-get="/tracker/distributions/plan"' in finished.text  # what closes it
+        # The focus goes from there to what has the same id.
+        assert '<a id="distribution-told"' in finished.text
+        plan = (await browsers.of_manager.get("/distributions/plan", headers=HTMX)).text
+        assert plan.count('id="distribution-told"') == 1
         assert "<html" not in finished.text
 
     async def test_with_nobody_eligible_a_toast_says_so(self, tracker: Service, web: Web) -> None:
