@@ -7,6 +7,7 @@ from typing import Annotated
 
 import httpx2
 from fastapi import APIRouter, FastAPI, Form, Request, Response
+from fastapi.routing import APIRoute
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
@@ -107,8 +108,8 @@ def create_app(
                 app.state.sign_in = sign_in = SignIn(runtime)
                 stack.push_async_callback(sign_in.close)
                 runtime.authenticate = sign_in.authenticate
-                hearing = asyncio.create_task(hear_denials(settings, runtime.denials))
-                stack.push_async_callback(_cancel, hearing)
+                for hearing in (hear_denials(settings, runtime.denials), sign_in.hear()):
+                    stack.push_async_callback(_cancel, asyncio.create_task(hearing))
             # Known before the look-up takes its first step, so that no false readiness lies between.
             runtime.schemas.missing = {event.type_name() for event in says}
             loading = asyncio.create_task(runtime.schemas.keep(says))
@@ -129,6 +130,7 @@ def create_app(
     )
     app.state.settings = settings
     handle_failures(app)
+<<<<<<< ours
     app.add_middleware(
         Frame,
         settings=settings,
@@ -141,6 +143,15 @@ def create_app(
         app.include_router(sign_in_routes())
     for router in routers:
         app.include_router(router)
+=======
+    app.add_middleware(Frame, settings=settings, uploads=uploads, open_forms=frozenset(open_forms))
+    for router in (_kit_routes(), *([sign_in_routes()] if signs_in else []), *routers):
+        if all(isinstance(route, APIRoute) for route in router.routes):
+            # Side by side: the framework looks through the routes of an included router twice.
+            app.router.routes.extend(router.routes)
+        else:
+            app.include_router(router)
+>>>>>>> theirs
     return app
 
 

@@ -24,9 +24,9 @@ log = structlog.get_logger()
 
 RENEW_BEFORE_END = timedelta(seconds=60)
 PAUSE_AFTER_FAILURE_S = 5
-KNOWN_FOR_S = 1.0
-"""So long a session that was read is believed without asking again. A person who is blocked is refused sooner
-(see `denials`); another process's end of a session is seen this much later at most."""
+KNOWN_FOR_S, KNOWN_WHILE_HEARD_S = 1.0, 30.0
+"""So long a session that was read is believed without asking again: for a moment, or longer while we are told
+when any ends. A person who is blocked is refused at once in any case (see `denials`)."""
 
 
 class Renewal:
@@ -44,6 +44,7 @@ class Renewal:
         self._provider = provider
         self._verifier = verifier
         self._known: Recent[bytes, WebSession] = Recent(KNOWN_FOR_S)
+        self._told = 0
         self._flights: dict[bytes, asyncio.Task[WebSession | None]] = {}
         self._not_before = -float("inf")
 
@@ -70,15 +71,27 @@ class Renewal:
         else:
             self._known.forget(id_hash)
 
+    def heard(self) -> None:
+        """Sessions have ended somewhere, or may have until now: which ones is for the database to say."""
+        self._told += 1
+        self._known.clear()
+        self._known.kept_s = KNOWN_WHILE_HEARD_S
+
+    def deaf(self) -> None:
+        """Nobody tells us for the time being."""
+        self._known.kept_s = KNOWN_FOR_S
+
     async def close(self) -> None:
         await asyncio.gather(*self._flights.values(), return_exceptions=True)
 
     async def _find(self, id_hash: bytes) -> WebSession | None:
         found = self._known.get(id_hash)
         if found is None:
+            told = self._told
             async with self._database.single_reads() as session:
                 found = await self._sessions.find(session, id_hash)
-            if found is not None:
+            # What was told meanwhile may be the end of this very session.
+            if found is not None and told == self._told:
                 self._known.put(id_hash, found)
         return found
 

@@ -31,9 +31,12 @@ from sqlalchemy import (
 )
 
 from service_kit.database import ReadSession, Session, kit_metadata
+from service_kit.listening import tell
 from service_kit.roles import CurrentUser, Role
 
 ID_BYTES = 32
+ENDED = "web_sessions_ended"
+"""Told when a session ends: every process of the service believes for a while what it read of them."""
 
 web_sessions = Table(
     "web_sessions",
@@ -172,6 +175,7 @@ class Sessions:
 
     async def end(self, session: Session, id_hash: bytes) -> None:
         await session.execute(delete(web_sessions).where(web_sessions.c.id_hash == id_hash))
+        await tell(session, ENDED)
 
     async def end_by_provider(self, session: Session, claims: dict[str, Any]) -> None:
         """End what a logout token names: one session of the provider, or all of an account."""
@@ -180,3 +184,4 @@ class Sessions:
         else:
             condition = web_sessions.c.account_guid == UUID(str(claims["sub"]))
         await session.execute(delete(web_sessions).where(condition))
+        await tell(session, ENDED)

@@ -19,8 +19,9 @@ from starlette.responses import RedirectResponse
 from service_kit.errors import Malformed, ServiceError, Unauthenticated
 from service_kit.identity.provider import GrantRefused, Provider
 from service_kit.identity.renewal import Renewal
-from service_kit.identity.sessions import Sealer, Sessions, WebSession, hash_of, new_secret
+from service_kit.identity.sessions import ENDED, Sealer, Sessions, WebSession, hash_of, new_secret
 from service_kit.identity.tokens import InvalidToken
+from service_kit.listening import listen
 from service_kit.roles import CurrentUser
 from service_kit.serving.runtime import Runtime
 from service_kit.serving.transactions import ServiceRouter
@@ -83,6 +84,10 @@ class SignIn:
         if found is None or self._runtime.denials.refuses(found.user):
             return None
         return found.user
+
+    async def hear(self) -> None:
+        """Listen for sessions that end at other processes of this service, until cancelled."""
+        await listen(self._runtime.database, ENDED, heard=self._renewal.heard, deaf=self._renewal.deaf)
 
     async def close(self) -> None:
         await self._renewal.close()

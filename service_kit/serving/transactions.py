@@ -15,6 +15,7 @@ from fastapi.routing import APIRoute
 from service_kit.clock import Clock
 from service_kit.database import ReadSession, Session
 from service_kit.serving.idempotency import answer_once, wants_once
+from service_kit.serving.needs import Needs, apart
 from service_kit.serving.runtime import runtime_of
 from service_kit.settings import ServiceSettings
 
@@ -54,14 +55,28 @@ class ServiceRoute(APIRoute):
     """A route inside its unit of work."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handle = super().get_route_handler()
+        search = super().get_route_handler
+        needs = Needs(())
+        if hasattr(self, "app"):
+            # It stands in a router inside another one, whose needs the framework has added to its own.
+            handle = search()
+        else:
+            described = self.dependant
+            needs, self.dependant = apart(described)
+            handle = search()
+            # The description of the API tells all of them.
+            self.dependant = described
+
+        async def with_needs(request: Request) -> Response:
+            await needs.fetch(request)
+            return await handle(request)
 
         async def in_unit_of_work(request: Request) -> Response:
             async with AsyncExitStack() as stack:
                 unit = request.state.unit_of_work = UnitOfWork(request, stack)
                 if request.method not in SAFE_METHODS and wants_once(request):
-                    return await answer_once(request, unit.writing, handle)
-                return await handle(request)
+                    return await answer_once(request, unit.writing, with_needs)
+                return await with_needs(request)
 
         return in_unit_of_work
 

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
 from playwright.async_api import Browser, Page, expect
 
+from service_kit.identity.sessions import ENDED
 from tests.journeys.conftest import PHONE, SignIn, picture, shut_out
 from tests.support.exchange import Exchange
 from tests.support.running import eventually
@@ -172,6 +173,8 @@ async def token_ends_in(exchange: Exchange, login: str, seconds: float) -> None:
             timedelta(seconds=seconds),
             account,
         )
+        # The processes look at it anew, as at a session that may have ended.
+        await connection.execute(f"notify {ENDED}")
     finally:
         await connection.close()
 

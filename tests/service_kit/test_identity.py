@@ -110,7 +110,7 @@ async def leave_fresh_for(service: Service, seconds: float) -> None:
 
 
 async def next_answer(browser: httpx2.AsyncClient) -> int:
-    """The first status that is not 200: for a second a process believes what it read of the session."""
+    """The first status that is not 200: for a while a process believes what it read of the session."""
     async with asyncio.timeout(10):
         while (status := (await browser.get("page")).status_code) == 200:
             await asyncio.sleep(0.01)
@@ -467,7 +467,7 @@ class TestSignOut:
     async def test_signing_out_at_another_process(
         self, browser: httpx2.AsyncClient, issuer: Issuer, sample: Service
     ) -> None:
-        """What was read of a session is believed for a moment only: then its end is seen here as well."""
+        """What was read of sessions is believed until one ends, wherever it does: then they are read anew."""
         await sign_in(browser, issuer)
         assert (await browser.get("page")).status_code == 200
         async with running_web(sample, [routes()], issuer) as twin, twin.client(**PAGE) as other:
