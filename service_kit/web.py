@@ -130,7 +130,6 @@ def create_app(
     )
     app.state.settings = settings
     handle_failures(app)
-<<<<<<< ours
     app.add_middleware(
         Frame,
         settings=settings,
@@ -138,20 +137,12 @@ def create_app(
         open_forms=frozenset(open_forms),
         answer_within_s=answer_within_s,
     )
-    app.include_router(_kit_routes())
-    if signs_in:
-        app.include_router(sign_in_routes())
-    for router in routers:
-        app.include_router(router)
-=======
-    app.add_middleware(Frame, settings=settings, uploads=uploads, open_forms=frozenset(open_forms))
     for router in (_kit_routes(), *([sign_in_routes()] if signs_in else []), *routers):
         if all(isinstance(route, APIRoute) for route in router.routes):
             # Side by side: the framework looks through the routes of an included router twice.
             app.router.routes.extend(router.routes)
         else:
             app.include_router(router)
->>>>>>> theirs
     return app
 
 
