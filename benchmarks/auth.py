@@ -10,7 +10,6 @@ import base64
 import hashlib
 import json
 import os
-import re
 import secrets
 import shutil
 import statistics
@@ -20,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, quote, urlencode, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 import asyncpg
 import httpx2
@@ -30,6 +29,7 @@ from joserfc import jwt
 from joserfc.jwk import ECKey
 
 from benchmarks import ates
+from benchmarks._line import Line
 from local_stack.home import installed_folder
 from local_stack.ports import PortChooser, answers
 from service_kit.identity.tokens import PublishedKeys, Verifier, fetch_over_http
@@ -115,35 +115,6 @@ class Counted:
         }
 
 
-class Line:
-    """One kept-open connection."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
-
-    @classmethod
-    async def to(cls, address: str) -> "Line":
-        parts = urlsplit(address)
-        return cls(*await asyncio.open_connection(parts.hostname, parts.port))
-
-    async def post(self, path: str, form: dict[str, str], headers: dict[str, str]) -> tuple[int, bytes]:
-        body = urlencode(form).encode()
-        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        self._writer.write(
-            f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Length: {len(body)}\r\n"
-            f"Content-Type: application/x-www-form-urlencoded\r\n{lines}\r\n".encode()
-            + body
-        )
-        head = await self._reader.readuntil(b"\r\n\r\n")
-        length = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
-        content = await self._reader.readexactly(int(length[1])) if length else b""
-        return int(head.split(b" ", 2)[1]), content
-
-    def close(self) -> None:
-        self._writer.close()
-
-
 async def load(
     seconds: float, callers: list[Callable[[], Awaitable[bool]]], pid: int | None = None
 ) -> Counted:
@@ -182,7 +153,7 @@ async def client_credentials(address: str, client: tuple[str, str], pid: int, se
 
     def caller(line: Line) -> Callable[[], Awaitable[bool]]:
         async def one() -> bool:
-            status, _body = await line.post("/token", {"grant_type": "client_credentials"}, headers)
+            status, _body = await line.post("/token", headers, {"grant_type": "client_credentials"})
             return status == httpx2.codes.OK
 
         return one
@@ -262,7 +233,7 @@ async def refreshes(exchange: Exchange, seconds: float) -> Counted:
         async def one() -> bool:
             nonlocal present
             form = {"grant_type": "refresh_token", "refresh_token": present}
-            status, body = await line.post("/token", form, headers)
+            status, body = await line.post("/token", headers, form)
             if status != httpx2.codes.OK:
                 return False
             present = json.loads(body)["refresh_token"]
@@ -307,7 +278,7 @@ async def sign_ins(exchange: Exchange, seconds: float) -> Counted:
         form = {"login": login, "password": exchange.password}
 
         async def one() -> bool:
-            status, _body = await line.post("/sign-in", form, SAME_ORIGIN)
+            status, _body = await line.post("/sign-in", SAME_ORIGIN, form)
             return status == httpx2.codes.SEE_OTHER
 
         return one

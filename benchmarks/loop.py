@@ -22,9 +22,11 @@ import asyncpg
 import httpx2
 
 from benchmarks import ates
+from benchmarks._line import Line
 
 GOAL_P99_MS = 100.0
 POLL_S = 0.005
+ANSWER_S = 30
 TOKEN_LIFE_S = 200
 COMMIT_EACH_S = 0.05
 # Written to the log of the server and waited for like any commit, in no table.
@@ -100,19 +102,36 @@ async def make_tasks(
     return tasks
 
 
-async def click(
-    client: httpx2.AsyncClient, crowd: Crowd, gateway: str, clicks: Clicks, task: str, guid: str, due: float
-) -> None:
+class Lines:
+    """Lines to the gateway, as many as are needed at a time; the one used last is taken first."""
+
+    def __init__(self, gateway: str) -> None:
+        self._gateway = gateway
+        self._free: list[Line] = []
+
+    async def post(self, path: str, headers: dict[str, str]) -> int:
+        line = self._free.pop() if self._free else await Line.to(self._gateway)
+        status, _body = await line.post(path, headers)
+        self._free.append(line)
+        return status
+
+    def close(self) -> None:
+        for line in self._free:
+            line.close()
+
+
+async def click(lines: Lines, crowd: Crowd, clicks: Clicks, task: str, guid: str, due: float) -> None:
     clicks.due[task] = due
     try:
-        answer = await client.post(f"{gateway}/tracker/api/v1/tasks/{task}/complete", headers=crowd.of(guid))
-    except httpx2.HTTPError as error:
+        async with asyncio.timeout(ANSWER_S):
+            status = await lines.post(f"/tracker/api/v1/tasks/{task}/complete", crowd.of(guid))
+    except (OSError, EOFError) as error:
         clicks.failures[type(error).__name__] += 1
         return
-    if answer.is_success:
+    if status == httpx2.codes.OK:
         clicks.answered[task] = time.monotonic()
     else:
-        clicks.failures[str(answer.status_code)] += 1
+        clicks.failures[str(status)] += 1
 
 
 async def watch_ledger(dsn: str, clicks: Clicks, expected: int) -> None:
@@ -162,13 +181,15 @@ async def measure(rate: float, seconds: float) -> dict[str, Any]:
         watching = asyncio.create_task(watch_ledger(status["readers"]["billing"], clicks, len(tasks)))
         commits_ms: list[float] = []
         committing = asyncio.create_task(commit_alone(status["databases"]["billing"], commits_ms))
+        lines = Lines(gateway)
         first = time.monotonic() + 1
         under_way = []
         for number, (task, guid) in enumerate(tasks):
             due = first + number / rate
             await asyncio.sleep(max(0.0, due - time.monotonic()))
-            under_way.append(asyncio.create_task(click(client, crowd, gateway, clicks, task, guid, due)))
+            under_way.append(asyncio.create_task(click(lines, crowd, clicks, task, guid, due)))
         await asyncio.gather(*under_way)
+        lines.close()
         await asyncio.wait_for(watching, 60)
         committing.cancel()
     return figures(clicks, commits_ms, rate, seconds)
