@@ -300,23 +300,23 @@ class TestCommandLine:
     async def test_create_client(self, auth: Auth) -> None:
         """The command prints the secret, once; a mistake is one sentence and exit code 1."""
         made = await console(auth, "create-client", "by-hand", "--redirect-uri", BACK)
-        assert made.returncode == 0, made.stderr
+        assert made.exit_code == 0, made.stderr
         assert re.fullmatch(r"[\w-]{43}\n", made.stdout)
         again = await console(auth, "create-client", "by-hand", "--redirect-uri", BACK)
-        assert (again.returncode, again.stderr.strip()) == (1, "Another application has this id.")
+        assert (again.exit_code, again.stderr.strip()) == (1, "Another application has this id.")
 
     async def test_change_client(self, auth: Auth) -> None:
         """PKCE is lifted and asked for again at the command line, and the audit log tells of both."""
         await added(auth, "by-command")
         for option, expected in (("--without-pkce", True), ("--with-pkce", False)):
             changed = await console(auth, "change-client", "by-command", option, "--id-token-alg", "ES256")
-            assert changed.returncode == 0, changed.stderr
+            assert changed.exit_code == 0, changed.stderr
             row = "select without_pkce from oauth_clients where client_id = 'by-command'"
             assert await auth.value(row) is expected
         told = "select count(*) from audit_log where act = 'client_changed' and client_id = 'by-command'"
         assert await auth.value(told) == 2
         kept = await console(auth, "change-client", "tracker", "--without-pkce")
-        assert kept.returncode != 0
+        assert kept.exit_code != 0
         assert "AUTH_CLIENTS" in kept.stderr
 
     async def test_audit(self, auth: Auth) -> None:
