@@ -161,11 +161,15 @@ class Database:
         """A writing session without a transaction around: each statement is committed when it returns.
 
         For work of which each statement is whole in itself and says by its own conditions whether it may
-        be done. One round trip then, instead of three; nobody is woken afterwards.
+        be done. One round trip then, instead of three.
         """
         async with AsyncSession(self._single_writes_engine, expire_on_commit=False, autoflush=False) as raw:
             raw.info[CONTEXT] = self.context
-            yield Session(ReadSession(raw))
+            try:
+                yield Session(ReadSession(raw))
+            finally:
+                # What was done before an error is done all the same.
+                self._bell.ring(raw.info.get(WAKE_UPS, ()))
 
     @asynccontextmanager
     async def one_connection(self) -> AsyncIterator["OneConnection"]:

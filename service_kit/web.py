@@ -37,6 +37,7 @@ from service_kit.serving.transactions import (
     ServiceRoute,
     ServiceRouter,
     SettingsDep,
+    SingleWriting,
     Writing,
 )
 from service_kit.settings import ServiceSettings
@@ -52,6 +53,7 @@ __all__ = [
     "ServiceRoute",
     "ServiceRouter",
     "SettingsDep",
+    "SingleWriting",
     "Writing",
     "create_app",
     "field_errors",

@@ -17,7 +17,7 @@ from service_kit.serving.payloads import Payload, answered
 from service_kit.serving.transactions import SAFE_METHODS
 from service_kit.text import message as _
 from service_kit.text import shown
-from service_kit.web import Reading, ServiceRouter, SettingsDep, Writing
+from service_kit.web import Reading, ServiceRouter, SettingsDep, SingleWriting, Writing
 from tracker import commands, domain, queries
 from tracker.domain import AssignReason, DistributionStatus, HistoryKind, Rates, Status, fair_dice
 from tracker.models import Task
@@ -284,7 +284,7 @@ async def task_history(session: Reading, task_id: UUID, page: Paging) -> Page[Hi
 
 
 @router.post("/tasks/{task_id}/complete")
-async def complete_task(session: Writing, actor: Actor, task_id: UUID) -> TaskView:
+async def complete_task(session: SingleWriting, actor: Actor, task_id: UUID) -> TaskView:
     """Mark the task as done. 403 `not_the_assignee`, 409 `task_already_done`."""
     return TaskView.model_validate(await commands.complete_task(session, actor, task_id))
 

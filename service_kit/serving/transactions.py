@@ -40,6 +40,14 @@ class UnitOfWork:
             )
         return self._writing
 
+    async def single_writing(self) -> Session:
+        """Without a transaction, unless one is open: then what is done has to be kept or lost with it."""
+        if self._writing is None:
+            self._writing = await self._stack.enter_async_context(
+                runtime_of(self._request).database.single_writes()
+            )
+        return self._writing
+
     async def reading(self) -> ReadSession:
         # Whoever may write reads what was just written, so both share one session.
         if self._request.method not in SAFE_METHODS:
@@ -94,6 +102,11 @@ async def _writing(request: Request) -> Session:
     return await unit.writing()
 
 
+async def _single_writing(request: Request) -> Session:
+    unit: UnitOfWork = request.state.unit_of_work
+    return await unit.single_writing()
+
+
 async def _reading(request: Request) -> ReadSession:
     unit: UnitOfWork = request.state.unit_of_work
     return await unit.reading()
@@ -109,6 +122,8 @@ async def _settings(request: Request) -> ServiceSettings:
 
 
 Writing = Annotated[Session, Depends(_writing)]
+SingleWriting = Annotated[Session, Depends(_single_writing)]
+"""For what one statement does: it is committed when that returns, and what comes after it only reads."""
 Reading = Annotated[ReadSession, Depends(_reading)]
 ClockDep = Annotated[Clock, Depends(_clock)]
 SettingsDep = Annotated[ServiceSettings, Depends(_settings)]

@@ -12,7 +12,7 @@ from service_kit.identity import Actor, CurrentUser, Role, require
 from service_kit.pages import redirect, render, toast, wants_fragment
 from service_kit.paging import PageRequest, Paging
 from service_kit.text import message as _
-from service_kit.web import Reading, ServiceRouter, Writing
+from service_kit.web import Reading, ServiceRouter, SingleWriting, Writing
 from tracker import commands, domain, queries
 from tracker.domain import Status, TaskFilter
 from tracker.models import Task
@@ -135,7 +135,7 @@ async def update_task(
 @router.post("/tasks/{task_id}/complete")
 async def complete_task(
     request: Request,
-    session: Writing,
+    session: SingleWriting,
     actor: Actor,
     task_id: UUID,
     place: Annotated[Literal["mine", "task"], Form()] = "task",
