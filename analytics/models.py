@@ -126,5 +126,7 @@ class DayResult(Base):
     result_stamp: Mapped[str] = mapped_column(Text(collation="C"))
 
 
+TABLES = Base.metadata.tables
+
 VIEWS = (DayFigures, TaskDay, Task, Account, DayResult)
 """Tables that hold nothing but what the fold over the raw log gives."""

@@ -2,15 +2,14 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, func
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import CTE, ColumnElement, case, func, literal, select
 
 from analytics import events, models
 from analytics.domain import Changes, ClosedDay, stamp
 from service_kit.database import Session
+from service_kit.rows import Parts, inserting, these
 
 LIVE = "public"
 """The database schema of the views that people see."""
@@ -77,37 +76,52 @@ def _closed_day(result: events.DayResult, said: str) -> ClosedDay:
 
 
 async def apply(session: Session, changes: Changes, *, schema: str = LIVE) -> None:
-    """Write the changes with one statement per view, into the views of this database schema.
+    """Write the changes with one statement for all views, into the views of this database schema.
 
     Views and rows are always written in the same order, so that two consumers can not lock each other out.
     """
-    merge = partial(_merge, session, schema)
-    days = [{"business_date": day, **asdict(change)} for day, change in sorted(changes.days.items())]
-    await merge(models.DayFigures, days, added=_columns(models.DayFigures, besides=("business_date",)))
+    parts: Parts = {
+        "day_figures": [
+            {"business_date": day, **asdict(change)} for day, change in sorted(changes.days.items())
+        ],
+        "task_days": [
+            {"business_date": day, "task_id": task_id, **asdict(change)}
+            for (day, task_id), change in sorted(changes.task_days.items())
+        ],
+        "tasks": [
+            {"task_id": task_id, **asdict(change)} for task_id, change in sorted(changes.tasks.items())
+        ],
+        "accounts": [
+            {"user_guid": guid, **asdict(change)} for guid, change in sorted(changes.accounts.items())
+        ],
+        "day_results": [asdict(result) for _, result in sorted(changes.results.items())],
+    }
+    if not any(parts.values()):
+        return
+    options = {} if schema == LIVE else {"schema_translate_map": {None: schema}}
+    await session.execute(MERGE, these(parts), execution_options=options)
 
-    task_days = [
-        {"business_date": day, "task_id": task_id, **asdict(change)}
-        for (day, task_id), change in sorted(changes.task_days.items())
-    ]
-    await merge(models.TaskDay, task_days, added=("fees_cents", "reward_cents"))
 
-    tasks = [{"task_id": task_id, **asdict(change)} for task_id, change in sorted(changes.tasks.items())]
-    await merge(models.Task, tasks, latest={"title_stamp": ("title", "jira_id")})
+def _merging(
+    model: type[models.Base],
+    *,
+    added: Sequence[str] = (),
+    latest: Mapping[str, Sequence[str]] = {},
+) -> CTE:
+    """Insert the rows; where one is there already, add to `added` and take over what is said later.
 
-    accounts = [{"user_guid": guid, **asdict(change)} for guid, change in sorted(changes.accounts.items())]
-    await merge(
-        models.Account,
-        accounts,
-        added=("balance_cents", "entry_count"),
-        latest={"role_stamp": ("role",), "active_stamp": ("active",)},
-    )
-
-    results = [asdict(result) for _, result in sorted(changes.results.items())]
-    besides = ("business_date", "result_stamp")
-    await merge(
-        models.DayResult,
-        results,
-        latest={"result_stamp": _columns(models.DayResult, besides=besides)},
+    `latest` names, for each stamp column, the columns that hold with it.
+    """
+    table = models.TABLES[model.__tablename__]
+    statement = inserting(table, *table.c.keys(), in_parts=True)
+    new: Excluded = statement.excluded
+    changed: dict[str, ColumnElement[Any]] = {name: table.c[name] + new[name] for name in added}
+    for stamp_name, names in latest.items():
+        later = new[stamp_name] > table.c[stamp_name]
+        changed |= {name: case((later, new[name]), else_=table.c[name]) for name in names}
+        changed[stamp_name] = func.greatest(table.c[stamp_name], new[stamp_name])
+    return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=changed).cte(
+        f"merged_{table.name}"
     )
 
 
@@ -115,29 +129,18 @@ def _columns(model: type[models.Base], *, besides: tuple[str, ...]) -> tuple[str
     return tuple(column.key for column in model.__table__.columns if column.key not in besides)
 
 
-async def _merge(
-    session: Session,
-    schema: str,
-    model: type[models.Base],
-    rows: Sequence[Mapping[str, Any]],
-    *,
-    added: Sequence[str] = (),
-    latest: Mapping[str, Sequence[str]] = {},
-) -> None:
-    """Insert the rows; where one is there already, add to `added` and take over what is said later.
-
-    `latest` names, for each stamp column, the columns that hold with it.
-    """
-    if not rows:
-        return
-    table = model.__table__
-    statement = insert(model)
-    new: Excluded = statement.excluded
-    changed: dict[str, ColumnElement[Any]] = {name: table.c[name] + new[name] for name in added}
-    for stamp_name, names in latest.items():
-        later = new[stamp_name] > table.c[stamp_name]
-        changed |= {name: case((later, new[name]), else_=table.c[name]) for name in names}
-        changed[stamp_name] = func.greatest(table.c[stamp_name], new[stamp_name])
-    statement = statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=changed)
-    options = {"schema_translate_map": {None: schema}}
-    await session.execute(statement, [dict(row) for row in rows], execution_options=options)
+# The database runs the parts of a statement that nobody reads in the same order each time.
+MERGE = select(literal(1)).add_cte(
+    _merging(models.DayFigures, added=_columns(models.DayFigures, besides=("business_date",))),
+    _merging(models.TaskDay, added=("fees_cents", "reward_cents")),
+    _merging(models.Task, latest={"title_stamp": ("title", "jira_id")}),
+    _merging(
+        models.Account,
+        added=("balance_cents", "entry_count"),
+        latest={"role_stamp": ("role",), "active_stamp": ("active",)},
+    ),
+    _merging(
+        models.DayResult,
+        latest={"result_stamp": _columns(models.DayResult, besides=("business_date", "result_stamp"))},
+    ),
+)
