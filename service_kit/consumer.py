@@ -98,8 +98,8 @@ class BatchConsumer:
         self._committed_at = 0.0
         self._notes_of: set[TopicPartition] = set()
         self.stopped_because: str | None = None
-        self.progress_at = time.time()
-        """When a batch was last committed, or the topics were last seen to be empty."""
+        self.progress_at_s = time.monotonic()
+        """When a batch was last committed, or the topics were last seen to be empty: `time.monotonic`."""
 
     async def run(self) -> None:
         broker = Cluster(self._settings)
@@ -144,10 +144,10 @@ class BatchConsumer:
                 self._measure(consumer)
                 if batches:
                     await self._handle(batches)
-                    self.progress_at = time.time()
-                    telemetry.CONSUMER_PROGRESS.set(self.progress_at)
+                    self.progress_at_s = time.monotonic()
+                    telemetry.CONSUMER_PROGRESS.set(time.time())
                 elif self.lag() == 0:
-                    self.progress_at = time.time()
+                    self.progress_at_s = time.monotonic()
                 await self._commit(consumer, broker, at_once=not batches)
         except TooManyDeadLetters as error:
             # It stays in the group: what stopped it would stop the next one that is given its partitions.

@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Annotated, Any, NewType
 from uuid import UUID
 
+import asyncpg
 import structlog
-from asyncpg.exceptions import InternalClientError
 from sqlalchemy import ARRAY, BigInteger, DateTime, MetaData, Text, Uuid, bindparam, event, text
 from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -73,7 +73,7 @@ def will_pass(error: BaseException) -> bool:
     state = getattr(error.orig, "sqlstate", None) or ""
     return (
         error.connection_invalidated
-        or isinstance(cause, InternalClientError)
+        or isinstance(cause, asyncpg.InternalClientError)
         or state.startswith(PASSING_STATES)
     )
 
@@ -201,19 +201,48 @@ def _engine(url: str, pool_size: int, server_settings: dict[str, str], **options
         connect_args={"server_settings": server_settings | NOTICED_BY_THE_SERVER, "timeout": 10},
         **options,
     )
-    event.listen(engine.sync_engine, "connect", _notice_silence)
+    event.listen(engine.sync_engine, "connect", lambda made, _: notice_silence(made.driver_connection))
     event.listen(engine.sync_engine, "checkout", _pass_over_closed)
     return engine
 
 
-def _notice_silence(connection: Any, _record: object) -> None:
+LINE_TROUBLE = (
+    OSError,  # and so TimeoutError
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    # What the driver calls a connection that is cut in the middle of a call.
+    asyncpg.InternalClientError,
+)
+"""What a connection outside of the pools meets when the server or the line to it fails."""
+
+
+@asynccontextmanager
+async def own_connection(url: str, **server_settings: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection outside of the pools, for what listens or holds a lease as long as it lives.
+
+    Raises one of `LINE_TROUBLE` when there is none to be had, and so does every call on it that fails.
+    """
+    connection = await asyncpg.connect(
+        url.replace("postgresql+asyncpg://", "postgresql://", 1),
+        timeout=10,
+        command_timeout=30,
+        server_settings=server_settings | NOTICED_BY_THE_SERVER,
+    )
+    try:
+        notice_silence(connection)
+        yield connection
+    finally:
+        connection.terminate()
+
+
+def notice_silence(connection: asyncpg.Connection) -> None:
     """Let both ends of a line notice within half a minute that the other one is gone without a word.
 
     By themselves they would wait for hours: the server with the locks of a process whose machine is lost, the
     process for an answer. An end that is only slow answers the questions, as its system does that.
     """
     # The driver has no option for it and no other way to its socket.
-    line = connection.driver_connection._transport.get_extra_info("socket")  # noqa: SLF001
+    line = connection._transport.get_extra_info("socket")  # noqa: SLF001
     if line.family not in {socket.AF_INET, socket.AF_INET6}:
         return
     line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

@@ -4,11 +4,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-import asyncpg
 import structlog
 from sqlalchemy import text
 
-from service_kit.database import Database, Session
+from service_kit.database import LINE_TROUBLE, Database, Session, own_connection
 
 log = structlog.get_logger()
 
@@ -21,7 +20,7 @@ async def tell(session: Session, channel: str) -> None:
 
 
 async def listen(
-    database: Database, channel: str, *, heard: Callable[[], None], deaf: Callable[[], None]
+    database: Database, channel: str, *, heard: Callable[[], None], deaf: Callable[[], None] = lambda: None
 ) -> None:
     """Call `heard` whenever somebody tells, and `deaf` when the connection is lost. Ends when cancelled.
 
@@ -33,18 +32,15 @@ async def listen(
 
     while True:
         try:
-            connection = await asyncpg.connect(
-                database.url.replace("postgresql+asyncpg://", "postgresql://", 1), timeout=10
-            )
-            ended = asyncio.Event()
-            connection.add_termination_listener(lambda _connection, ended=ended: ended.set())
-            try:
-                await connection.add_listener(channel, ring)
-                heard()
-                await ended.wait()
-            finally:
-                deaf()
-                connection.terminate()
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            async with own_connection(database.url) as connection:
+                ended = asyncio.Event()
+                connection.add_termination_listener(lambda _connection, ended=ended: ended.set())
+                try:
+                    await connection.add_listener(channel, ring)
+                    heard()
+                    await ended.wait()
+                finally:
+                    deaf()
+        except LINE_TROUBLE as error:
             log.warning("listening_interrupted", channel=channel, error=type(error).__name__)
         await asyncio.sleep(AGAIN_AFTER_S)

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ from service_kit.clock import Clock, SystemClock
 from service_kit.consumer import BatchConsumer
 from service_kit.consuming import EventRouter
 from service_kit.context import Context
-from service_kit.database import Database
+from service_kit.database import LINE_TROUBLE, Database, own_connection
 from service_kit.dead_letters import dead_letter_topic, redrive_topic
 from service_kit.dead_letters.acting import REDRIVES_CHANNEL
 from service_kit.dead_letters.sending import LOOK_S, TICK_S, send_due_letters
@@ -54,6 +55,7 @@ log = structlog.get_logger()
 
 PROBE_S = 10.0
 ORDERLY_END_S = 20.0
+JUMP_NOTICED_S = 1.0
 STUCK_S = 120.0
 """Without progress for so long the process ends itself, and is started again."""
 
@@ -154,14 +156,14 @@ class _Worker:
         return reasons
 
     def seconds_without_progress(self) -> float:
-        """Since the oldest unsent row was written or the consumer last moved; 0 when nothing waits."""
-        waiting = 0.0
-        if self.relay.owner and self.relay.backlog_since is not None:
-            waiting = time.time() - self.relay.backlog_since.timestamp()
+        """Since the relay or the consumer last moved, whichever is longer ago; 0 when nothing waits."""
+        moved_at_s = now_s = time.monotonic()
+        if self.relay.owner and self.relay.standing_since_s is not None:
+            moved_at_s = self.relay.standing_since_s
         consumer = self.context.consumer
         if consumer is not None and not consumer.stopped_because:
-            waiting = max(waiting, time.time() - consumer.progress_at)
-        return waiting
+            moved_at_s = min(moved_at_s, consumer.progress_at_s)
+        return now_s - moved_at_s
 
 
 def run_worker(
@@ -297,11 +299,11 @@ async def _watch_progress(worker: _Worker) -> None:
 
 async def _engines_answer(worker: _Worker) -> bool:
     try:
-        connection = await asyncpg.connect(worker.settings.database_url.get_secret_value(), timeout=5)
-        await connection.close()
         async with asyncio.timeout(5):
+            async with own_connection(worker.settings.database_url.get_secret_value()):
+                pass
             await declare_topics(worker.settings, ())
-    except (KafkaError, TimeoutError, OSError, asyncpg.PostgresError):
+    except (KafkaError, *LINE_TROUBLE):
         return False
     return True
 
@@ -337,10 +339,27 @@ async def _keep_timetable(worker: _Worker) -> None:
             misfire_grace_time=None,
         )
     scheduler.start()
+    heeding = asyncio.ensure_future(heed_jumps(scheduler))
     try:
         await _ring_bells(worker, {e.wake_on: e for e in worker.timetable if e.wake_on}, tick)
     finally:
+        heeding.cancel()
         scheduler.shutdown(wait=False)
+
+
+async def heed_jumps(scheduler: AsyncIOScheduler, wall: Callable[[], float] = time.time) -> None:
+    """Tick at once when the system's clock was set back, as the scheduler waits for moments of that clock.
+
+    It would stand still until the clock comes there again. A clock that is set forward makes it tick anyway.
+    """
+    ahead_s = wall() - time.monotonic()
+    while True:
+        await asyncio.sleep(JUMP_NOTICED_S)
+        before_s, ahead_s = ahead_s, wall() - time.monotonic()
+        if ahead_s < before_s - JUMP_NOTICED_S:
+            log.warning("clock_set_back", by_s=round(before_s - ahead_s, 1))
+            for job in scheduler.get_jobs():
+                job.modify(next_run_time=datetime.now(UTC))
 
 
 async def _ring_bells(
@@ -356,14 +375,11 @@ async def _ring_bells(
 
     while bells:
         try:
-            connection = await asyncpg.connect(worker.settings.database_url.get_secret_value(), timeout=10)
-            try:
+            async with own_connection(worker.settings.database_url.get_secret_value()) as connection:
                 for channel in bells:
                     await connection.add_listener(channel, ring)
                 await _until_closed(connection)
-            finally:
-                connection.terminate()
-        except (OSError, TimeoutError, asyncpg.PostgresError) as error:
+        except LINE_TROUBLE as error:
             log.warning("listening_interrupted", error=type(error).__name__)
         await asyncio.sleep(1)
     await asyncio.Event().wait()

@@ -18,7 +18,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-import asyncpg
 import structlog
 from fastapi import APIRouter, FastAPI, Query, Request
 from sqlalchemy import delete, func, select, text
@@ -28,6 +27,7 @@ from starlette.responses import Response, StreamingResponse
 from service_kit.database import Database, will_pass
 from service_kit.errors import FieldError, Invalid, Unavailable
 from service_kit.identity.people import Actor
+from service_kit.listening import listen
 from service_kit.live.changes import CHANNEL, KEPT_FOR, live_changes
 from service_kit.roles import CurrentUser
 from service_kit.serving.runtime import Runtime
@@ -122,7 +122,8 @@ class LiveUpdates:
     async def run(self) -> None:
         """Listen and tell until cancelled; trouble of the database is waited out."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._listen())
+            # It is called as well for what was told while nobody listened.
+            group.create_task(listen(self._database(), CHANNEL, heard=self._wake.set))
             group.create_task(self._read_on())
             group.create_task(self._sweep())
 
@@ -206,27 +207,6 @@ class LiveUpdates:
             self._seen = set()
         if new:
             self._tell({row.topic for row in new})
-
-    async def _listen(self) -> None:
-        def ring(*_arguments: Any) -> None:
-            self._wake.set()
-
-        while True:
-            try:
-                url = self._database().url.replace("postgresql+asyncpg://", "postgresql://", 1)
-                connection = await asyncpg.connect(url, timeout=10)
-                ended = asyncio.Event()
-                connection.add_termination_listener(lambda _connection, ended=ended: ended.set())
-                try:
-                    await connection.add_listener(CHANNEL, ring)
-                    # What was told while nobody listened.
-                    self._wake.set()
-                    await ended.wait()
-                finally:
-                    connection.terminate()
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-                log.warning("live_listening_interrupted", error=type(error).__name__)
-            await asyncio.sleep(1)
 
     async def _sweep(self) -> None:
         while True:

@@ -2,8 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -13,6 +13,7 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from service_kit.broker import Cluster
+from service_kit.database import LINE_TROUBLE, own_connection
 from service_kit.outbox import CHANNEL
 from service_kit.relay.reading import SettledReader, Stretch
 from service_kit.relay.sending import Sender
@@ -67,6 +68,9 @@ class Relay:
         self.backlog_since: datetime | None = None
         """When the oldest row of ours not yet sent was recorded; None when there is none."""
 
+        self.standing_since_s: float | None = None
+        """Since when that has been the same row, by a clock that does not jump (`time.monotonic`)."""
+
     @property
     def owner(self) -> bool:
         return bool(self.slots)
@@ -79,27 +83,23 @@ class Relay:
                 await self._own_and_send()
             except SlotLost as error:
                 log.warning("relay_slot_lost", detail=str(error))
-            except (
-                KafkaError,
-                TimeoutError,
-                OSError,
-                asyncpg.PostgresError,
-                asyncpg.InterfaceError,
-                # What the driver calls a connection that is cut in the middle of a call.
-                asyncpg.InternalClientError,
-            ) as error:
+            except (KafkaError, *LINE_TROUBLE) as error:
                 log.warning("relay_interrupted", error=type(error).__name__, detail=str(error)[:300])
             finally:
                 self.slots = frozenset()
                 RELAY_SLOTS.set(0)
-                self.backlog_since = None
+                self.backlog_since = self.standing_since_s = None
             if asyncio.get_running_loop().time() - started > LONGEST_DELAY_S * 2:
                 delay_s = 0.1
             await asyncio.sleep(delay_s)
             delay_s = min(delay_s * 2, LONGEST_DELAY_S)
 
     async def _own_and_send(self) -> None:
-        async with self._connected(READING) as reading, self._connected(KEEPING) as keeping:
+        url, name = self.settings.database_url.get_secret_value(), f"{self.settings.name}-relay"
+        async with (
+            own_connection(url, application_name=name, **READING) as reading,
+            own_connection(url, application_name=name, **KEEPING) as keeping,
+        ):
             await reading.add_listener(CHANNEL, self._ring)
             cluster, sender = Cluster(self.settings), Sender(self.settings)
             try:
@@ -110,19 +110,6 @@ class Relay:
             finally:
                 await sender.close_at_once()
                 await cluster.stop()
-
-    @asynccontextmanager
-    async def _connected(self, ways: Mapping[str, str]) -> AsyncIterator[asyncpg.Connection]:
-        connection = await asyncpg.connect(
-            self.settings.database_url.get_secret_value(),
-            timeout=10,
-            command_timeout=30,
-            server_settings={"application_name": f"{self.settings.name}-relay", **ways},
-        )
-        try:
-            yield connection
-        finally:
-            connection.terminate()
 
     def _ring(self, *_: Any) -> None:
         self._bell.set()
@@ -297,5 +284,7 @@ class _Turn:
         for number in held:
             OUTBOX_BACKLOG.labels(number).set(by_slot[number]["backlog"] if number in by_slot else 0)
         oldest = min((row["oldest"] for row in rows), default=None)
+        if oldest is None or oldest != self._relay.backlog_since:
+            self._relay.standing_since_s = None if oldest is None else time.monotonic()
         self._relay.backlog_since = oldest
         OUTBOX_AGE.set((datetime.now(UTC) - oldest).total_seconds() if oldest else 0)

@@ -57,10 +57,12 @@ on conflict (owner) do update
 set seen_at = excluded.seen_at, backend = excluded.backend, backend_start = excluded.backend_start
 """
 # A process that was killed leaves no session behind, so that nobody has to wait for the end of its lease.
+# What lies further ahead than a lease does was written before the server's clock was set back.
 GONE = """
 delete from relay_owners where owner in (
     select owner from relay_owners o
-    where o.seen_at < clock_timestamp() - make_interval(secs => $1)
+    where o.seen_at not between clock_timestamp() - make_interval(secs => $1)
+                            and clock_timestamp() + make_interval(secs => $1)
        or not exists (
            select from pg_stat_activity a where a.pid = o.backend and a.backend_start = o.backend_start)
     for update skip locked)
@@ -75,7 +77,9 @@ update relay_slots s
 set owner = $1, fence = s.fence + 1, leased_until = clock_timestamp() + make_interval(secs => $2)
 where s.slot in (
     select slot from relay_slots
-    where owner is null or leased_until < clock_timestamp() or owner not in (select owner from relay_owners)
+    where owner is null or owner not in (select owner from relay_owners)
+       or leased_until < clock_timestamp()
+       or leased_until > clock_timestamp() + make_interval(secs => 2 * $2::float)
     order by slot limit $3 for update skip locked)
 returning slot, fence, position, cluster_id
 """

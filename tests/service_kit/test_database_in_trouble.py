@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from local_stack.chaos.lines import Line, open_line
 from local_stack.engines.kafka import Kafka
 from service_kit.broker import declare_topics
-from service_kit.database import will_pass
+from service_kit.database import own_connection, will_pass
 from service_kit.web import Reading, ServiceRouter
 from tests.service_kit.test_delivery import TOPIC, consumer, effects, forget, relay, say
 from tests.support.issuer import Issuer
@@ -179,17 +179,18 @@ async def test_nobody_waits_for_ever_for_a_database_that_is_still(sample: Servic
 
 async def test_both_ends_notice_that_the_other_is_gone(sample: Service) -> None:
     """Within half a minute: locks of a lost process are released, and nobody waits for a lost answer."""
-    async with sample.transaction() as session:
-        connection = await session.connection()
-        raw = await connection.get_raw_connection()
-        line: socket.socket = raw.driver_connection._transport.get_extra_info("socket")  # type: ignore[union-attr]
-        asked = [
-            line.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE),
-            line.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE),
-            line.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL),
-            line.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT),
-        ]
-        assert asked == [1, 10, 5, 3]
-        names = ("tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count", "tcp_user_timeout")
-        said = [await session.scalar(text(f"show {name}")) for name in names]
-        assert said == ["10", "5", "3", "25000"]
+    async with sample.transaction() as session, own_connection(sample.addresses.service) as listening:
+        pooled = (await (await session.connection()).get_raw_connection()).driver_connection
+        assert isinstance(pooled, asyncpg.Connection)
+        for connection in (pooled, listening):
+            line: socket.socket = connection._transport.get_extra_info("socket")
+            asked = [
+                line.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE),
+                line.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE),
+                line.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL),
+                line.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT),
+            ]
+            assert asked == [1, 10, 5, 3]
+            names = ("keepalives_idle", "keepalives_interval", "keepalives_count", "user_timeout")
+            said = [await connection.fetchval(f"show tcp_{name}") for name in names]
+            assert said == ["10", "5", "3", "25000"]

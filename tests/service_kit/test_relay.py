@@ -198,6 +198,21 @@ class TestSlots:
 
         assert await eventually(taken) == SLOTS
 
+    async def test_a_lease_from_before_the_clock_was_set_back_holds_nothing_up(
+        self, sample: Service, connection: asyncpg.Connection
+    ) -> None:
+        """A process that stands still would keep its slots until the clock comes there again."""
+        still, successor = await self.slots(sample), await self.slots(sample)
+        other = await asyncpg.connect(sample.addresses.service)
+        try:
+            await still.keep(other)
+            await connection.execute("update relay_owners set seen_at = seen_at + interval '1 hour'")
+            await connection.execute("update relay_slots set leased_until = leased_until + interval '1 hour'")
+            await successor.keep(connection)
+            assert len(successor.mine) == SLOTS
+        finally:
+            await other.close()
+
     async def test_a_cursor_moves_only_under_its_fence(
         self, sample: Service, connection: asyncpg.Connection
     ) -> None:
