@@ -2,8 +2,8 @@
 
 Starts engines of its own in a folder that is deleted afterwards. The ledger is filled through the function
 that posts: 60 of 100 accounts end the day with a positive balance, the others with a debt. Then the day is
-closed by billing's own commands, in one process with a poster that posts an assignment of the next day to one
-of these accounts every 20 ms, as in billing's worker. Afterwards `billing verify` must find nothing, else the
+closed as billing's worker does it, in one process with a poster that posts an assignment of the next day to
+one of these accounts every 20 ms. Afterwards `billing verify` must find nothing, else the
 figure is void. The limit measured beside it is COPY alone writing the tables, as they stand then, into tables
 of the same shape.
 """
@@ -27,9 +27,11 @@ from billing import commands, queries
 from billing.domain import COMPANY
 from billing.events import SAYS, TaskAssigned
 from billing.settings import BillingSettings
+from billing.worker import close_next
 from local_stack.environment import environment
 from local_stack.services import BILLING, REGISTRY
 from service_kit.clock import FixedClock
+from service_kit.collecting import leave_alone_what_is_loaded
 from service_kit.context import Context
 from service_kit.database import Database
 from service_kit.events import Received
@@ -127,6 +129,7 @@ async def close(stage: Stage, workers: Sequence[UUID]) -> dict[str, Any]:
     await schemas.load(SAYS)
     database = _database(settings, schemas)
     poster = Poster(database, workers)
+    leave_alone_what_is_loaded()
     accounts = len(workers)
     try:
         posting = asyncio.create_task(poster.run())
@@ -135,12 +138,7 @@ async def close(stage: Stage, workers: Sequence[UUID]) -> dict[str, Any]:
         usual = sorted(poster.waits)[len(poster.waits) // 2]
         poster.waits.clear()
         began, processor = time.monotonic(), time.process_time()
-        async with database.transaction() as session:
-            closed = await commands.close_due_days(session)
-        more = True
-        while more:
-            async with database.transaction() as session:
-                more = await commands.settle_accounts(session)
+        closed = await close_next(database)
         seconds, processor = time.monotonic() - began, time.process_time() - processor
         await asyncio.sleep(POST_EVERY_S * 5)
         posting.cancel()

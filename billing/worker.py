@@ -12,6 +12,7 @@ from billing.consumers import router
 from billing.domain import may_close
 from billing.events import SAYS
 from billing.settings import BillingSettings
+from service_kit.database import Database
 from service_kit.letters import Post, hand_over_all, post_of
 from service_kit.streaming import Every, WorkerContext, run_worker
 from service_kit.text import add_catalogues
@@ -51,7 +52,7 @@ class DayKeeper:
             return
         await self._open_today(context)
         # What a process that is gone has left half done is done first.
-        await self._settle(context)
+        await settle(context.database)
         await self._close_due(context)
         unsaid = True
         while unsaid:
@@ -85,19 +86,9 @@ class DayKeeper:
         ):
             log.info("day_waits", business_date=str(day), unread=lag, waited_s=round(waited_s, 1))
             return
-        closed = True
-        while closed:
-            async with context.database.transaction() as session:
-                closed = bool(await commands.close_due_days(session, unread=lag or 0))
-            await self._settle(context)
+        while await close_next(context.database, unread=lag or 0):
+            pass
         self.due_since_s = None
-
-    @staticmethod
-    async def _settle(context: WorkerContext) -> None:
-        more = True
-        while more:
-            async with context.database.transaction() as session:
-                more = await commands.settle_accounts(session)
 
     async def _open_today(self, context: WorkerContext) -> None:
         today = context.clock.today(self.settings.zone)
@@ -120,6 +111,22 @@ class DayKeeper:
         while sealed:
             async with context.database.transaction() as session:
                 sealed = await commands.seal_entries(session)
+
+
+async def close_next(database: Database, *, unread: int = 0) -> list[date]:
+    """Close the next days that are due, from the cut to their figures; answers which."""
+    async with database.transaction() as session:
+        closed = await commands.close_due_days(session, unread=unread)
+    await settle(database)
+    return closed
+
+
+async def settle(database: Database) -> None:
+    """Settle the day that was cut off, each part in a transaction of its own."""
+    more = True
+    while more:
+        async with database.transaction() as session:
+            more = await commands.settle_accounts(session)
 
 
 def work(settings: BillingSettings, *, metrics_port: int, host: str) -> None:
