@@ -61,10 +61,11 @@ set seen_at = excluded.seen_at, backend = excluded.backend, backend_start = excl
 GONE = """
 delete from relay_owners where owner in (
     select owner from relay_owners o
-    where o.seen_at not between clock_timestamp() - make_interval(secs => $1)
-                            and clock_timestamp() + make_interval(secs => $1)
-       or not exists (
-           select from pg_stat_activity a where a.pid = o.backend and a.backend_start = o.backend_start)
+    where o.owner <> $2
+      and (o.seen_at not between clock_timestamp() - make_interval(secs => $1)
+                             and clock_timestamp() + make_interval(secs => $1)
+           or not exists (
+               select from pg_stat_activity a where a.pid = o.backend and a.backend_start = o.backend_start))
     for update skip locked)
 """
 RENEWED = """
@@ -135,7 +136,7 @@ class Slots:
         asked_at_s = _now_s()
         async with connection.transaction():
             await connection.execute(SEEN, self.owner)
-            await connection.execute(GONE, LEASE_S)
+            await connection.execute(GONE, LEASE_S, self.owner)
             numbers, fences = self._as_arrays()
             renewed = await connection.fetch(RENEWED, self.owner, LEASE_S, numbers, fences)
             lost = set(self.mine) - {row["slot"] for row in renewed}

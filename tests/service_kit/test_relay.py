@@ -24,7 +24,7 @@ from local_stack.engines.kafka import Kafka
 from service_kit.broker import Cluster, declare_topics
 from service_kit.outbox import Outgoing, publish_many, publish_raw
 from service_kit.relay import Relay
-from service_kit.relay.slots import SLOTS, SlotLost, Slots
+from service_kit.relay.slots import GONE, SLOTS, SlotLost, Slots
 from tests.support.running import eventually, in_background
 from tests.support.sample.events import TaskCompleted
 from tests.support.services import SHARED_SETTINGS, Service
@@ -151,6 +151,21 @@ async def writing(service: Service, keys: list[UUID], said: list[int], last: int
         await asyncio.sleep(0)
 
 
+class _StoppedBeforeLookingAround:
+    """A connection whose process does not go on for five seconds where it looks who is gone."""
+
+    def __init__(self, connection: asyncpg.Connection) -> None:
+        self._connection = connection
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    async def execute(self, statement: str, *parameters: object) -> None:
+        if statement is GONE:
+            await self._connection.execute("update relay_owners set seen_at = seen_at - interval '5 s'")
+        await self._connection.execute(statement, *parameters)
+
+
 class TestSlots:
     async def slots(self, service: Service) -> Slots:
         cluster = Cluster(service.settings)
@@ -197,6 +212,14 @@ class TestSlots:
             return len(second.mine)
 
         assert await eventually(taken) == SLOTS
+
+    async def test_a_process_that_stood_still_in_between_is_not_gone_for_itself(
+        self, sample: Service, connection: asyncpg.Connection
+    ) -> None:
+        """It was stopped after it had said that it lives, longer than a lease lasts."""
+        one = await self.slots(sample)
+        await one.keep(_StoppedBeforeLookingAround(connection))
+        assert sorted(one.mine) == list(range(SLOTS))
 
     async def test_a_lease_from_before_the_clock_was_set_back_holds_nothing_up(
         self, sample: Service, connection: asyncpg.Connection
