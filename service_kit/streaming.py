@@ -123,7 +123,8 @@ class _Worker:
         self.context = WorkerContext(self.settings, clock, schemas, database, sorted(self.topics_said))
         if self.topics_said:
             self.timetable = [*self.timetable, Every(KEEP_S, _keep_outbox)]
-        self.relay = Relay(self.settings, self.topics_said)
+        # Probes as well: a broker that was set up anew has no topic for them.
+        self.relay = Relay(self.settings, self.topics_said | {self.probe_topic})
         if self.router.topics:
             self.router.also_read(redrive_topic(self.settings.name))
             self.timetable = [*self.timetable, Every(LOOK_S, _send_dead_letters, REDRIVES_CHANNEL)]
