@@ -10,7 +10,7 @@ from uuid import UUID
 import orjson
 from fastapi import Depends, Query, Request, Response
 
-from auth_service.domain.audit import ACTS
+from auth_service.domain.audit import ACTS, DETAILS, VALUES
 from auth_service.models import AuditEntry
 from auth_service.queries.audit import audit_entries
 from service_kit.asked_days import AskedDays
@@ -18,6 +18,7 @@ from service_kit.identity import CurrentUser, Role, require
 from service_kit.pages import render
 from service_kit.paging import Paging
 from service_kit.text import message as _
+from service_kit.text import shown
 from service_kit.web import Reading, ServiceRouter, SettingsDep
 
 router = ServiceRouter(include_in_schema=False)
@@ -111,7 +112,13 @@ def _details(row: AuditEntry) -> str:
 
 def _in_words(details: dict[str, Any]) -> str:
     """What else is known of an act, as a line to read."""
-    return "; ".join(
-        f"{name}: {', '.join(map(str, value)) if isinstance(value, list) else value}"
-        for name, value in details.items()
-    )
+    # The database keeps no order of its own.
+    known = [name for name in DETAILS if name in details]
+    names = [*known, *(name for name in details if name not in DETAILS)]
+    return "; ".join(f"{shown(DETAILS.get(name, name))}: {_value(name, details[name])}" for name in names)
+
+
+def _value(name: str, told: Any) -> str:
+    words = VALUES.get(name, {})
+    each = told if isinstance(told, list) else [told]
+    return ", ".join(str(shown(words.get(str(one), one))) for one in each)

@@ -5,28 +5,18 @@ from typing import Annotated
 from babel.dates import format_date
 from fastapi import Request, Response
 
+from auth_service.domain.audit import REASONS
 from auth_service.pages.sign_on import OwnSettings
 from auth_service.queries.statistics import failures_by_reason, present_state, sign_ins_by_day
 from service_kit.identity import CurrentUser, Role, require
 from service_kit.money import format_number
 from service_kit.pages import render
 from service_kit.text import locale_in_use
-from service_kit.text import message as _
 from service_kit.web import Reading, ServiceRouter
 
 router = ServiceRouter(include_in_schema=False)
 
 Admin = Annotated[CurrentUser, require(Role.ADMIN)]
-REASONS = {
-    "wrong password": _("wrong password"),
-    "unknown login": _("unknown login"),
-    "account blocked": _("account blocked"),
-    "too many tries": _("too many tries"),
-    "wrong code": _("wrong code of the app"),
-    "too many codes": _("too many codes"),
-    "wrong code of a letter": _("wrong code of a letter"),
-    "wrong passkey": _("wrong passkey"),
-}
 
 
 @router.get("/sign-ins")

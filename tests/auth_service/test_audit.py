@@ -16,6 +16,11 @@ class TestLog:
         page = (await admin.http.get("/audit", params={"login": person.login})).text
         for words in ("Account created", "Signed in", "Sign-in failed", "Role changed"):
             assert f">{words}</td>" in page
+        admin.http.headers["Accept-Language"] = "ru"
+        page = (await admin.http.get("/audit", params={"login": person.login})).text
+        for words in ("чем: пароль", "почему: неверный пароль", "было: Исполнитель; стало: Менеджер"):
+            assert f">{words}</td>" in page
+        admin.http.headers["Accept-Language"] = "en"
         only = (await admin.http.get("/audit", params={"login": person.login, "act": "role_changed"})).text
         assert ">Role changed</td>" in only
         assert ">Signed in</td>" not in only
