@@ -4,14 +4,14 @@ import asyncio
 import hashlib
 import socket
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from typing import Annotated, Any, NewType
 from uuid import UUID
 
 import asyncpg
 import structlog
-from sqlalchemy import ARRAY, BigInteger, DateTime, MetaData, Text, Uuid, bindparam, event, text
+from sqlalchemy import BigInteger, DateTime, MetaData, Uuid, event
 from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
@@ -55,9 +55,7 @@ NOTICED_BY_THE_SERVER = {
     "tcp_user_timeout": str((SILENCE_S + ASKED_EVERY_S * ASKED_TIMES) * 1000),
 }
 
-NOTIFY = text("select pg_notify(channel, '') from unnest(:channels) channel").bindparams(
-    bindparam("channels", type_=ARRAY(Text))
-)
+NOTIFY = "select pg_notify(channel, '') from unnest($1::text[]) channel"
 WAKE_UPS = "wake_ups"
 CONTEXT = "context"
 
@@ -125,8 +123,7 @@ class Database:
             isolation_level="AUTOCOMMIT",
         )
         self.context = context
-        # One round trip: a NOTIFY of its own needs no transaction around it.
-        self._bell = _Bell(self._single_writes_engine)
+        self._bell = _Bell(self.url, f"{name}-bell")
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Session]:
@@ -283,10 +280,16 @@ class OneConnection:
 
 
 class _Bell:
-    """Coalesces wake-ups: while one NOTIFY is under way, all that ring meanwhile share the next one."""
+    """Coalesces wake-ups: while one NOTIFY is under way, all that ring meanwhile share the next one.
 
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
+    It has a connection of its own, as asking a pool for one costs several times what ringing does.
+    """
+
+    def __init__(self, url: str, name: str) -> None:
+        self._url = url
+        self._name = name
+        self._line: asyncpg.Connection | None = None
+        self._until_closed = AsyncExitStack()
         self._pending: set[str] = set()
         self._task: asyncio.Task[None] | None = None
 
@@ -297,13 +300,23 @@ class _Bell:
 
     async def _notify(self) -> None:
         while self._pending:
-            channels, self._pending = self._pending, set()
+            channels, self._pending = sorted(self._pending), set()
             try:
-                async with self._engine.connect() as connection:
-                    await connection.execute(NOTIFY, {"channels": sorted(channels)})
-            except Exception as error:  # noqa: BLE001  the slow poll is the net under a lost wake-up
-                log.warning("wake_up_lost", channels=sorted(channels), error=type(error).__name__)
+                line = await self._open_line()
+                await line.execute(NOTIFY, channels)
+            except LINE_TROUBLE as error:
+                # The slow poll of whoever listens is the net under it.
+                log.warning("wake_up_lost", channels=channels, error=type(error).__name__)
+
+    async def _open_line(self) -> asyncpg.Connection:
+        if self._line is None or self._line.is_closed():
+            await self._until_closed.aclose()
+            self._line = await self._until_closed.enter_async_context(
+                own_connection(self._url, application_name=self._name)
+            )
+        return self._line
 
     async def stop(self) -> None:
         if self._task is not None:
             await asyncio.gather(self._task, return_exceptions=True)
+        await self._until_closed.aclose()
