@@ -31,7 +31,7 @@ from tracker.domain import AccountFact
 from tracker.models import Task, TaskHistory
 
 
-async def all_tasks(tracker: Service) -> list[Task]:
+async def all_tasks(tracker: Service) -> list[queries.TaskRow]:
     async with tracker.reading() as session:
         return (await queries.tasks(session, PageRequest(limit=200))).items
 

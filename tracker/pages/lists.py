@@ -25,7 +25,6 @@ from service_kit.text import message as _
 from service_kit.web import Reading, ServiceRouter, SettingsDep, Writing
 from tracker import commands, queries
 from tracker.domain import FilterInvalid, Status, TaskFilter
-from tracker.models import Task
 from tracker.pages.access import EMPLOYEES, RUNNERS, Field
 
 router = ServiceRouter(include_in_schema=False, dependencies=[require(*EMPLOYEES)])
@@ -127,7 +126,7 @@ async def export_xlsx(session: Reading, actor: Actor, filters: Filters, settings
     sheet.write_row(0, 0, _head(), book.add_format({"bold": True}))
     line = 0
 
-    def write(chunk: Sequence[Task]) -> None:
+    def write(chunk: Sequence[queries.TaskRow]) -> None:
         nonlocal line
         for task in chunk:
             line += 1
@@ -158,7 +157,7 @@ def _head() -> list[str]:
     ]
 
 
-def _cells(task: Task) -> list[str | int]:
+def _cells(task: queries.TaskRow) -> list[str | int]:
     moments = [task.created_at, task.assigned_at, task.completed_at]
     return [
         str(task.id),

@@ -13,6 +13,7 @@ from tracker.queries.distributions import (
 from tracker.queries.lists import saved_filters, task_import
 from tracker.queries.tasks import (
     TaskLine,
+    TaskRow,
     done,
     done_today,
     eligible_count,
@@ -29,6 +30,7 @@ __all__ = [
     "Plan",
     "Share",
     "TaskLine",
+    "TaskRow",
     "distribution",
     "distributions",
     "done",
