@@ -5,14 +5,14 @@ Nothing here trusts a cached balance, the view of day figures or what a close wr
 """
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, select, text
+from sqlalchemy import Row, Select, select, text, union
 
 from billing.domain import (
     COMPANY,
@@ -46,14 +46,20 @@ AT_ONCE = 5000
 
 
 @dataclass
-class _Ledger:
-    """What the journal says, gathered in one pass."""
+class _Sums:
+    """What the journal says of each account."""
 
     balances: dict[UUID, int] = field(default_factory=lambda: defaultdict(int))
     versions: dict[UUID, int] = field(default_factory=lambda: defaultdict(int))
-    movements: dict[date, list[Movement]] = field(default_factory=lambda: defaultdict(list))
-    worked: dict[date, dict[UUID, int]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(int)))
-    """Per day what each worker's account earned and was charged, payouts aside."""
+
+
+@dataclass
+class _Day:
+    """What the journal says of one day. Days are taken one after the other: no more is held than one has."""
+
+    movements: list[Movement] = field(default_factory=list)
+    worked: dict[UUID, int] = field(default_factory=lambda: defaultdict(int))
+    """What each worker's account earned and was charged, payouts aside."""
     paid: dict[UUID, tuple[date, UUID, int]] = field(default_factory=dict)
 
 
@@ -67,23 +73,28 @@ async def differences(
     goes on.
     """
     await session.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
-    ledger = _Ledger()
-    found = [problem async for problem in _journal(session, ledger)]
+    sums = _Sums()
+    found = [problem async for problem in _days(session, sums)]
     found += [problem async for problem in _chains(session)]
-    found += [problem async for problem in _accounts(session, ledger)]
-    found += [problem async for problem in _days(session, ledger)]
+    found += [problem async for problem in _accounts(session, sums)]
     found += [problem async for problem in chain_problems(session, chain or Chain(), known_head)]
     return found
 
 
-async def _journal(session: ReadSession, ledger: _Ledger) -> AsyncIterator[str]:
-    """Entry by entry: two legs as the rules say, at the price on record; gathers the rest on the way."""
-    priced = {row.task_id: row async for row in _rows(session, select(prices))}
+async def _journal(session: ReadSession, day: date, gathered: _Day, sums: _Sums) -> AsyncIterator[str]:
+    """Entry by entry of a day: two legs as the rules say, at the price on record; gathers them on the way."""
     statement = (
         select(
-            entries, postings.c.account_id, postings.c.amount_cents, postings.c.business_date.label("dated")
+            entries,
+            postings.c.account_id,
+            postings.c.amount_cents,
+            postings.c.business_date.label("dated"),
+            prices.c.fee_cents,
+            prices.c.reward_cents,
         )
         .outerjoin(postings, postings.c.entry_id == entries.c.id)
+        .outerjoin(prices, prices.c.task_id == entries.c.task_id)
+        .where(entries.c.business_date == day)
         .order_by(entries.c.id, (postings.c.account_id == COMPANY) | (postings.c.account_id == PAYOUTS))
     )
     async for sides in _by_entry(_rows(session, statement)):
@@ -91,23 +102,21 @@ async def _journal(session: ReadSession, ledger: _Ledger) -> AsyncIterator[str]:
         if len(sides) != 2 or entry.account_id is None:  # noqa: PLR2004  double entry
             yield f"entry {entry.id} has {len(sides) if entry.account_id else 0} postings instead of 2"
             continue
-        for problem in _entry_problems(entry, sides, priced):
+        for problem in _entry_problems(entry, sides):
             yield problem
         worker, amount = entry.account_id, abs(entry.amount_cents)
         for side in sides:
-            ledger.balances[side.account_id] += side.amount_cents
-            ledger.versions[side.account_id] += 1
+            sums.balances[side.account_id] += side.amount_cents
+            sums.versions[side.account_id] += 1
         kind = EntryKind(entry.kind)
-        ledger.movements[entry.business_date].append(Movement(kind, entry.task_id, amount, late=entry.late))
+        gathered.movements.append(Movement(kind, entry.task_id, amount, late=entry.late))
         if kind is EntryKind.PAYOUT:
-            ledger.paid[entry.id] = (entry.business_date, worker, amount)
+            gathered.paid[entry.id] = (day, worker, amount)
         else:
-            ledger.worked[entry.business_date][worker] += entry.amount_cents
+            gathered.worked[worker] += entry.amount_cents
 
 
-def _entry_problems(
-    entry: Row[Any], sides: Sequence[Row[Any]], priced: dict[UUID, Row[Any]]
-) -> Iterator[str]:
+def _entry_problems(entry: Row[Any], sides: Sequence[Row[Any]]) -> Iterator[str]:
     amount, kind = abs(entry.amount_cents), EntryKind(entry.kind)
     expected = legs(kind, entry.account_id, amount)
     if tuple((side.account_id, side.amount_cents) for side in sides) != expected:
@@ -117,10 +126,9 @@ def _entry_problems(
         yield f"entry {entry.id} of {entry.business_date} has postings of another day"
     if kind is EntryKind.PAYOUT:
         return
-    price = priced.get(entry.task_id)
-    if price is None:
+    if entry.fee_cents is None:
         yield f"entry {entry.id}: task {entry.task_id} has no price"
-    elif amount != (price.fee_cents if kind is EntryKind.FEE else price.reward_cents):
+    elif amount != (entry.fee_cents if kind is EntryKind.FEE else entry.reward_cents):
         yield f"entry {entry.id}: {kind} of {amount} is not the price of task {entry.task_id}"
 
 
@@ -142,10 +150,10 @@ async def _chains(session: ReadSession) -> AsyncIterator[str]:
             balance = row.balance_after_cents
 
 
-async def _accounts(session: ReadSession, ledger: _Ledger) -> AsyncIterator[str]:
+async def _accounts(session: ReadSession, sums: _Sums) -> AsyncIterator[str]:
     """The caches of each account against the sums of its postings."""
     last_closed = await session.scalar(select(ledger_state.c.last_closed_date))
-    total = sum(ledger.balances.values())
+    total = sum(sums.balances.values())
     if total:
         yield f"the ledger as a whole sums to {total} instead of 0"
     carried: dict[UUID, int] = defaultdict(int)
@@ -165,20 +173,20 @@ async def _accounts(session: ReadSession, ledger: _Ledger) -> AsyncIterator[str]
     async for account in _rows(session, select(accounts)):
         known.add(account.id)
         for name, stored, computed in (
-            ("balance", account.balance_cents, ledger.balances.get(account.id, 0)),
-            ("version", account.version, ledger.versions.get(account.id, 0)),
+            ("balance", account.balance_cents, sums.balances.get(account.id, 0)),
+            ("version", account.version, sums.versions.get(account.id, 0)),
             ("carried balance", account.carried_cents, carried.get(account.id, 0)),
         ):
             if stored != computed:
                 yield f"account {account.id}: {name} is {stored}, its postings say {computed}"
         if account.kind == AccountKind.WORKER and account.carried_cents > 0:
             yield f"account {account.id}: {account.carried_cents} was not paid out at the last close"
-    for missing in ledger.balances.keys() - known:
+    for missing in sums.balances.keys() - known:
         yield f"account {missing} has postings but does not exist"
 
 
-async def _days(session: ReadSession, ledger: _Ledger) -> AsyncIterator[str]:
-    """Play every close again, in order: who is paid how much, what is carried, what the day's figures are."""
+async def _days(session: ReadSession, sums: _Sums) -> AsyncIterator[str]:
+    """Day by day: its entries, then its close once more."""
     recorded = {row.business_date: row async for row in _rows(session, select(days))}
     closed = sorted(day for day, row in recorded.items() if row.state != DayState.OPEN)
     last_closed = await session.scalar(select(ledger_state.c.last_closed_date))
@@ -187,35 +195,45 @@ async def _days(session: ReadSession, ledger: _Ledger) -> AsyncIterator[str]:
     for before, after in pairwise(closed):
         if after - before != timedelta(days=1):
             yield f"no day was closed between {before} and {after}"
-    with_letters = select(payouts, letters.c.payout_id.label("letter")).outerjoin(
-        letters, letters.c.payout_id == payouts.c.id
-    )
-    written = {row.id: row async for row in _rows(session, with_letters)}
+    mentioned = (table.c.business_date for table in (days, entries, payouts))
     debts: dict[UUID, int] = {}
-    due_ids: set[UUID] = set()
-    for day in closed:
-        opening = sum(debts.values())
-        touched = ledger.worked.get(day, {})
-        standing = [AtClose(owner, debts.get(owner, 0), moved) for owner, moved in touched.items()]
-        if closing := recorded[day].state == DayState.CLOSING:
-            standing = [account for account in standing if account.account_id <= _settled(recorded[day])]
-        due = payouts_due(day, standing)
-        due_ids |= {entry.id for entry in due}
-        debts |= {account.account_id: min(account.balance_cents, 0) for account in standing}
-        debts = {owner: debt for owner, debt in debts.items() if debt}
-        figures = figures_of(ledger.movements.get(day, []))
-        for problem in _payout_problems(due, ledger.paid, written):
+    for day in await session.scalars(union(*(select(one) for one in mentioned)).order_by("business_date")):
+        gathered = _Day()
+        async for problem in _journal(session, day, gathered, sums):
             yield problem
-        if closing and day == closed[-1]:
-            break
-        for problem in _day_problems(recorded[day], opening, debts, figures):
+        row, opening = recorded.get(day), sum(debts.values())
+        due = _closed_again(row, gathered, debts) if row is not None and row.state != DayState.OPEN else []
+        for problem in _payout_problems(due, gathered.paid, await _written(session, day)):
             yield problem
-    for surplus in sorted((ledger.paid.keys() | written.keys()) - due_ids):
-        yield f"payout {surplus} was not due"
+        if row is not None and row.state == DayState.CLOSED:
+            for problem in _day_problems(row, opening, debts, figures_of(gathered.movements)):
+                yield problem
+
+
+def _closed_again(row: Row[Any], gathered: _Day, debts: dict[UUID, int]) -> list[Entry]:
+    """Who is to be paid how much; brings what each account carries on in debt up to the end of the day."""
+    standing = [AtClose(owner, debts.get(owner, 0), moved) for owner, moved in gathered.worked.items()]
+    if row.state == DayState.CLOSING:
+        standing = [account for account in standing if account.account_id <= _settled(row)]
+    for account in standing:
+        debts.pop(account.account_id, None)
+        if account.balance_cents < 0:
+            debts[account.account_id] = account.balance_cents
+    return payouts_due(row.business_date, standing)
+
+
+async def _written(session: ReadSession, day: date) -> dict[UUID, Row[Any]]:
+    """The list of payouts of a day, each with its letter."""
+    with_letters = (
+        select(payouts, letters.c.payout_id.label("letter"))
+        .outerjoin(letters, letters.c.payout_id == payouts.c.id)
+        .where(payouts.c.business_date == day)
+    )
+    return {row.id: row async for row in _rows(session, with_letters)}
 
 
 def _payout_problems(
-    due: Iterable[Entry], paid: Mapping[UUID, tuple[date, UUID, int]], written: Mapping[UUID, Row[Any]]
+    due: Collection[Entry], paid: Mapping[UUID, tuple[date, UUID, int]], written: Mapping[UUID, Row[Any]]
 ) -> Iterator[str]:
     for entry in due:
         name = f"payout {entry.id} of {entry.business_date}: account {entry.account_id}"
@@ -227,6 +245,8 @@ def _payout_problems(
             yield f"{name} is due {entry.amount_cents}, the list of payouts differs"
         elif row.letter is None:
             yield f"{name} gets no letter"
+    for surplus in sorted((paid.keys() | written.keys()) - {entry.id for entry in due}):
+        yield f"payout {surplus} was not due"
 
 
 def _day_problems(row: Row[Any], opening: int, debts: dict[UUID, int], figures: Figures) -> Iterator[str]:
