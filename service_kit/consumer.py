@@ -33,6 +33,10 @@ log = structlog.get_logger()
 BATCH = 500
 POLL_MS = 250
 COMMIT_S = 0.25
+COMMITTED_WITHIN_S = 1.0
+"""The driver tries a commit again for as long as it takes, also at a broker that was set up anew
+meanwhile and has taken us in: there our offsets would pass over what the relays send again. None is set up
+as fast as this."""
 ASKING_S = 5.0
 NOTES_S = 2.0
 CLUSTER_CHECK_S = 1.0
@@ -148,7 +152,7 @@ class BatchConsumer:
                     telemetry.CONSUMER_PROGRESS.set(time.time())
                 elif self.lag() == 0:
                     self.progress_at_s = time.monotonic()
-                await self._commit(consumer, broker, at_once=not batches)
+                await self._commit(consumer, watch, at_once=not batches)
         except TooManyDeadLetters as error:
             # It stays in the group: what stopped it would stop the next one that is given its partitions.
             self.stopped_because = str(error)
@@ -206,7 +210,7 @@ class BatchConsumer:
             if behind is not None:
                 telemetry.CONSUMER_LAG.labels(partition.topic, partition.partition).set(behind)
 
-    async def _commit(self, consumer: AIOKafkaConsumer, broker: Cluster, *, at_once: bool) -> None:
+    async def _commit(self, consumer: AIOKafkaConsumer, watch: _ClusterWatch, *, at_once: bool) -> None:
         """Tell the broker how far we are, not oftener than needed: what is told late is only read twice."""
         now = time.monotonic()
         if not self._uncommitted or not (at_once or now - self._committed_at > COMMIT_S):
@@ -218,15 +222,23 @@ class BatchConsumer:
         if not offsets:
             return
         self._notes_of &= mine
-        await self._take_over_notes(broker, offsets.keys() - self._notes_of)
+        await self._take_over_notes(watch.broker, offsets.keys() - self._notes_of)
         notes = self._handler.notes
+        # The batch may have taken long.
+        await watch.refuse_another()
         try:
-            try:
-                await consumer.commit({one: (offset, notes.written(one)) for one, offset in offsets.items()})
-            except OffsetMetadataTooLargeError:
-                # A broker that takes less than usual: offsets count, notes are for people.
-                log.warning("notes_too_long")
-                await consumer.commit(offsets)
+            async with asyncio.timeout(COMMITTED_WITHIN_S):
+                try:
+                    await consumer.commit(
+                        {one: (offset, notes.written(one)) for one, offset in offsets.items()}
+                    )
+                except OffsetMetadataTooLargeError:
+                    # A broker that takes less than usual: offsets count, notes are for people.
+                    log.warning("notes_too_long")
+                    await consumer.commit(offsets)
+        except TimeoutError:
+            log.info("offsets_not_committed", error="no answer yet")
+            self._uncommitted = offsets
         except (CommitFailedError, RebalanceInProgressError, IllegalStateError) as error:
             # The partitions went to another process, which reads these events again and finds them handled.
             log.info("offsets_not_committed", error=type(error).__name__)

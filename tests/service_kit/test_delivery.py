@@ -17,12 +17,13 @@ import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
+from aiokafka.errors import GroupCoordinatorNotAvailableError
 from sqlalchemy import insert, text
 
 from local_stack.engines.kafka import Kafka
 from local_stack.ports import PortChooser
 from service_kit.broker import declare_topics
-from service_kit.consumer import BATCH, BatchConsumer
+from service_kit.consumer import BATCH, BatchConsumer, BrokerReplaced
 from service_kit.consuming import EventRouter
 from service_kit.context import Context
 from service_kit.database import Session
@@ -460,6 +461,91 @@ async def test_trouble_of_the_database_is_waited_out_without_losing_the_event(sa
         finally:
             await reader.close()
     assert await effects(sample) == [(task, "1"), (task, "2")]
+
+
+async def test_offsets_of_a_lost_broker_are_not_told_to_the_next(
+    make_service: Callable[..., Service], tmp_path: Path
+) -> None:
+    """It was replaced while a batch was handled, and has taken the consumer into its group meanwhile.
+
+    The old log held records twice: its offset lies behind facts of the new one that nobody has read.
+    """
+    ports = PortChooser()
+    addresses = ports.draw(), ports.draw()
+    task, held, free = uuid4(), asyncio.Event(), asyncio.Event()
+    holding = EventRouter()
+
+    @holding.on(TaskCompleted)
+    async def act(session: Session, event: Received[TaskCompleted]) -> None:
+        session.add(Effect(task_id=event.data.task_id, what=str(event.data.cycle)))
+        if event.data.cycle == 5:
+            held.set()
+            await free.wait()
+
+    async def acted(service: Service, cycles: int) -> None:
+        async def all_acted() -> bool:
+            return len(await effects(service)) >= cycles
+
+        await eventually(all_acted, within_s=60)
+
+    with engines.kafka(tmp_path / "first", *addresses) as first:
+        service = make_service("tests.support.sample", kafka_servers=first.address, topic_partitions=1)
+        await declare_topics(service.settings, [TOPIC, "sample.dead-letters"])
+        reading = asyncio.create_task(consumer(service, holding).run())
+        for _ in range(3):
+            async with in_background(relay(service).run()):
+                if not await service.said():
+                    for cycle in range(1, 5):
+                        await say(service, task, cycle)
+                await acted(service, 4)
+                await all_sent(service)
+            await set_back(service)
+        async with in_background(relay(service).run()):
+            await say(service, task, 5)
+            await asyncio.wait_for(held.wait(), 60)
+    with engines.kafka(tmp_path / "second", *addresses):
+        await declare_topics(service.settings, [TOPIC, "sample.dead-letters"])
+
+        async def taken_in() -> bool:
+            return await members(service) > 0
+
+        await eventually(taken_in, within_s=60)
+        free.set()
+        with pytest.raises(BrokerReplaced):
+            await asyncio.wait_for(reading, 60)
+        for cycle in range(6, 16):
+            await say(service, task, cycle)
+        async with in_background(relay(service).run(), consumer(service, recording()).run()):
+            await acted(service, 15)
+    assert [what for _, what in await effects(service)] == [str(cycle) for cycle in range(1, 16)]
+
+
+async def all_sent(service: Service) -> None:
+    unsent = "select exists (select from outbox o join relay_slots s on s.slot = (hashtext(o.key) & 7)"
+
+    async def sent() -> bool:
+        return not await service.scalar(unsent + " where o.id > s.position)")
+
+    await eventually(sent)
+
+
+async def set_back(service: Service) -> None:
+    """Let the relay begin anew: what it has sent comes once more."""
+    async with service.transaction() as session:
+        await session.execute(text("update relay_slots set position = 0"))
+
+
+async def members(service: Service) -> int:
+    """How many consumers the broker has in the service's group."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=service.settings.kafka_servers)
+    await admin.start()
+    try:
+        (answer,) = await admin.describe_consumer_groups([service.settings.name])
+        return sum(len(group[5]) for group in answer.groups)
+    except GroupCoordinatorNotAvailableError:
+        return 0
+    finally:
+        await admin.close()
 
 
 @pytest.mark.slow
