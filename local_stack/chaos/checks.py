@@ -28,8 +28,11 @@ _HEARD = (
     (BILLING, TRACKER, ("TaskPriced",)),
     (BILLING, ANALYTICS, ("EntryPosted", "PayoutMade", "DayResult")),
 )
+# In the order in which they were said: ids of other tables are drawn before the lock of the task is held.
 _ORDER_DONE = """
-select task_id, kind, cycle from task_history where kind in ('assigned', 'completed') order by task_id, id
+select key::uuid as task_id, case name when 'TaskAssigned' then 'assigned' else 'completed' end as kind,
+       (convert_from(data, 'utf8')::json ->> 'cycle')::int as cycle
+from outbox where name in ('TaskAssigned', 'TaskCompleted') order by id
 """
 _ORDER_POSTED = """
 select e.task_id, case e.kind when 'fee' then 'assigned' else 'completed' end as kind, e.cycle
