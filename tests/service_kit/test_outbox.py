@@ -1,11 +1,13 @@
 """The outbox: facts are written with the change they tell of, or not at all."""
 
 from datetime import UTC, datetime
-from uuid import uuid4
+from uuid import UUID, uuid4
 
+import orjson
 import pytest
+from sqlalchemy import ARRAY, Integer, Uuid, bindparam, text
 
-from service_kit.outbox import publish
+from service_kit.outbox import SAID, publish, said, saying
 from service_kit.schema_client import SchemaViolation
 from tests.support.sample.events import TaskCompleted, TaskCreatedV1, TaskCreatedV2
 from tests.support.services import Service
@@ -57,6 +59,53 @@ async def test_a_fact_that_breaks_its_contract_is_refused_and_nothing_is_written
             await publish(session, good, key=good.task_id, occurred_at=NOW)
             await publish(session, wrong, key=task, occurred_at=NOW)
     assert await sample.said() == []
+
+
+class TestFactsOfAStatement:
+    """A statement that makes rows says a fact of each, put together in the database."""
+
+    STATEMENT = text(
+        "with made as (select * from unnest(:tasks, :cycles) as made(task_id, cycle)) "
+        + saying("made", event_id="gen_random_uuid()", key="task_id", blanks="task_id, cycle")  # noqa: S608  as written
+    ).bindparams(bindparam("tasks", type_=ARRAY(Uuid)), bindparam("cycles", type_=ARRAY(Integer)), *SAID)
+    BLANKS = (UUID(int=1), 1_234_567_890)
+
+    async def test_they_are_what_their_class_would_say(self, sample: Service) -> None:
+        worker = uuid4()
+        facts = [completed(user_guid=worker, cycle=cycle) for cycle in (1, 2)]
+        task, cycle = self.BLANKS
+        example = completed(task_id=task, user_guid=worker, cycle=cycle)
+        made = {"tasks": [fact.task_id for fact in facts], "cycles": [fact.cycle for fact in facts]}
+        async with sample.transaction() as session:
+            form = said(session, example, self.BLANKS, occurred_at=NOW)
+            await session.execute(self.STATEMENT, made | form)
+        assert [row["data"] for row in await sample.said()] == [orjson.loads(f.to_json()) for f in facts]
+        assert {row["key"] for row in await sample.said()} == {str(fact.task_id) for fact in facts}
+
+    async def test_signs_that_fill_forms_stand_for_themselves(self, sample: Service) -> None:
+        task = UUID(int=1)
+        title = "100 % of it, %s and %1$s"
+        example = TaskCreatedV2(task_id=task, user_guid=uuid4(), title=title, jira_id=None, created_at=NOW)
+        one = text(
+            "with made as (select gen_random_uuid() as task_id) "
+            + saying("made", event_id="gen_random_uuid()", key="task_id", blanks="task_id")
+        ).bindparams(*SAID)
+        async with sample.transaction() as session:
+            await session.execute(one, said(session, example, [task], occurred_at=NOW))
+        (row,) = await sample.said()
+        assert row["data"]["title"] == title
+        assert row["data"]["taskId"] == row["key"]
+
+    async def test_a_blank_that_stands_twice_is_refused(self, sample: Service) -> None:
+        same = uuid4()
+        async with sample.transaction() as session:
+            with pytest.raises(ValueError, match="one field"):
+                said(session, completed(task_id=same, user_guid=same), [same], occurred_at=NOW)
+
+    async def test_an_example_that_breaks_its_contract_is_refused(self, sample: Service) -> None:
+        async with sample.transaction() as session:
+            with pytest.raises(SchemaViolation, match="/cycle"):
+                said(session, completed(cycle=0), [], occurred_at=NOW)
 
 
 async def test_the_service_may_not_change_or_delete_what_it_said(sample: Service) -> None:

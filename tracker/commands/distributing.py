@@ -10,16 +10,17 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import BigInteger, DateTime, Integer, Row, Text, Uuid, bindparam, func, select, text, update
+from sqlalchemy import BigInteger, DateTime, Integer, Row, Uuid, bindparam, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from service_kit.context import clock, context
+from service_kit.context import clock
 from service_kit.database import Session, notify_after_commit
 from service_kit.ids import new_id
 from service_kit.live.changes import TOPICS_MAX, announce
 from service_kit.outbox import CHANNEL as OUTBOX_CHANNEL
+from service_kit.outbox import SAID, said, saying
 from service_kit.roles import CurrentUser
-from service_kit.telemetry import correlation_id, current_traceparent
+from service_kit.telemetry import correlation_id
 from tracker import domain
 from tracker.domain import AssignReason, DistributionStatus, Status
 from tracker.events import TaskAssigned
@@ -131,29 +132,21 @@ async def _deal(
     """Give each open task of a stretch to somebody drawn: the rows, their history and the facts.
 
     All of it is one statement of the database, which needs nothing but a seed: a million tasks never travel.
-    The facts are put together there too, from a form that this process makes, and the first of them is
-    checked here. A run belongs to the moment of its press, also where it ends after midnight.
+    The facts are put together there too, and the first of them is compared here. A run belongs to the moment
+    of its press, also where it ends after midnight.
     """
-    schema = context(session).schemas.of(TaskAssigned)
-    form = _fact(run, _ANY_TASK, _ANY_PERSON, _ANY_CYCLE).to_json().decode().replace("%", "%%")
-    for place, example in enumerate((str(_ANY_TASK), str(_ANY_PERSON), str(_ANY_CYCLE)), 1):
-        form = form.replace(example, f"%{place}$s")
+    example = _fact(run, *_ANY)
     rows = (
         await session.execute(
             _DEAL,
             stretch
+            | said(session, example, _ANY, occurred_at=run.requested_at)
             | {
                 "seed": random.getrandbits(63),
                 "at": run.requested_at,
                 "by": run.requested_by,
                 "run": run.id,
-                "topic": TaskAssigned.topic,
-                "name": TaskAssigned.name,
-                "version": TaskAssigned.version,
-                "schema": schema.id,
-                "form": form,
-                "correlation": run.correlation_id,
-                "traceparent": current_traceparent(),
+                "said_correlation": run.correlation_id,
                 "shown_max": TOPICS_MAX + 1,
             },
         )
@@ -161,9 +154,8 @@ async def _deal(
     if not rows:
         return 0, []
     first = rows[0]
-    said = orjson.loads(first.said)
-    schema.refuse_invalid(said)
-    if said != orjson.loads(_fact(run, first.task_id, first.assignee_id, first.cycle).to_json()):
+    fact = _fact(run, first.task_id, first.assignee_id, first.cycle)
+    if orjson.loads(first.said) != orjson.loads(fact.to_json()):
         raise RuntimeError("the database puts TaskAssigned together in another way than its class")
     return first.dealt, list(rows)
 
@@ -179,8 +171,8 @@ def _fact(run: Distribution, task_id: UUID, assignee_id: UUID, cycle: int) -> Ta
     )
 
 
-# What stands in the form of a fact where each fact has its own.
-_ANY_TASK, _ANY_PERSON, _ANY_CYCLE = UUID(int=1), UUID(int=2), 1_234_567_890
+_ANY = (UUID(int=1), UUID(int=2), 1_234_567_890)
+"""Task, person and cycle: they stand where each fact has its own."""
 
 _CUT = text(
     """
@@ -234,11 +226,7 @@ _DEAL = text(
             (id, task_id, kind, cycle, actor_id, assignee_id, reason, distribution_id, occurred_at)
         SELECT step_id, task_id, 'assigned', cycle, :by, assignee_id, 'distributed', :run, :at FROM moved
     ), said AS (
-        INSERT INTO outbox
-            (event_id, topic, key, name, version, schema_id, data, occurred_at, correlation_id, traceparent)
-        SELECT step_id, :topic, task_id::text, :name, :version, :schema,
-            convert_to(format(:form, task_id, assignee_id, cycle), 'UTF8'), :at, :correlation, :traceparent
-        FROM moved
+        {saying("moved", event_id="step_id", key="task_id", blanks="task_id, assignee_id, cycle")}
         RETURNING event_id, data
     )
     SELECT task_id, cycle, assignee_id, before, (SELECT count(*) FROM moved) AS dealt,
@@ -247,8 +235,8 @@ _DEAL = text(
     """  # noqa: S608  the condition of eligibility is a constant
 ).bindparams(
     *(bindparam(name, type_=Uuid) for name in ("by", "run", "first", "until")),
-    *(bindparam(name, type_=Text) for name in ("topic", "name", "form", "correlation", "traceparent")),
-    *(bindparam(name, type_=Integer) for name in ("version", "schema", "shown_max")),
+    bindparam("shown_max", type_=Integer),
     bindparam("seed", type_=BigInteger),
     bindparam("at", type_=DateTime(timezone=True)),
+    *SAID,
 )
