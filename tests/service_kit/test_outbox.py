@@ -65,8 +65,8 @@ class TestFactsOfAStatement:
     """A statement that makes rows says a fact of each, put together in the database."""
 
     STATEMENT = text(
-        "with made as (select * from unnest(:tasks, :cycles) as made(task_id, cycle)) "
-        + saying("made", event_id="gen_random_uuid()", key="task_id", blanks="task_id, cycle")  # noqa: S608  as written
+        "with made as (select * from unnest(:tasks, :cycles) as made(task_id, cycle)) "  # noqa: S608  as written
+        + saying("made", event_id="gen_random_uuid()", key="task_id", blanks="task_id, cycle")
     ).bindparams(bindparam("tasks", type_=ARRAY(Uuid)), bindparam("cycles", type_=ARRAY(Integer)), *SAID)
     BLANKS = (UUID(int=1), 1_234_567_890)
 
