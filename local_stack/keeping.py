@@ -13,6 +13,7 @@ import psutil
 from local_stack.engines.program import Program
 from local_stack.launching import Running, launch
 from local_stack.log_files import last_words
+from local_stack.probes import reasons
 from local_stack.restart_delay import RestartDelay
 from local_stack.state import ProcessState
 from local_stack.troubles import Trouble
@@ -67,6 +68,8 @@ class Kept:
         ready.cancel()
         ended = self._task.done()
         reason = "ended before it was ready" if ended else f"was not ready within {within_s:.0f} s"
+        if not ended and self.state.health_url and (why := await reasons(self.state.health_url)):
+            reason = f"{reason}: {'; '.join(why)}"
         words = last_words(self._log)
         raise Trouble(f"{self.state.name} {reason}. Its log is {self._log}; the last lines are:\n{words}")
 

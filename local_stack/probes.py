@@ -22,6 +22,16 @@ async def answers_200(client: httpx2.AsyncClient, url: str) -> bool:
         return False
 
 
+async def reasons(url: str) -> list[str]:
+    """Why the process behind this health address says that it is not ready; nothing when it says nothing."""
+    try:
+        async with httpx2.AsyncClient(timeout=3, trust_env=False) as client:
+            body = (await client.get(url)).json()
+    except (httpx2.HTTPError, ValueError):
+        return []
+    return [str(reason) for reason in body.get("reasons", [])]
+
+
 async def ready(urls: dict[str, str]) -> dict[str, bool]:
     """Which of the named health addresses answer 200 now."""
     async with httpx2.AsyncClient(timeout=3, trust_env=False) as client:

@@ -1,8 +1,8 @@
 """Composition of the web process: the contract files are registered before it answers."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import structlog
 from fastapi import FastAPI
@@ -18,6 +18,7 @@ from schema_registry.domain.errors import RegistryError
 from schema_registry.settings import RegistrySettings
 from service_kit.listening import listen
 from service_kit.readings import Readers
+from service_kit.serving.beside import beside
 from service_kit.settings import ServiceSettings
 from service_kit.tail import Tails
 from service_kit.web import Runtime, ServiceRouter, create_app
@@ -63,11 +64,10 @@ async def _ready(app: FastAPI, runtime: Runtime) -> AsyncIterator[None]:
     app.state.tails = tails = Tails(runtime.settings)
     app.state.readers = readers = Readers(runtime.settings)
     changes: Changes = app.state.changes
-    listening = asyncio.create_task(listen(runtime.database, CHANGES, heard=changes.heard, deaf=changes.deaf))
-    try:
-        yield
-    finally:
-        listening.cancel()
-        await tails.close()
-        await readers.close()
-        await asyncio.gather(listening, return_exceptions=True)
+    hearing = partial(listen, runtime.database, CHANGES, heard=changes.heard, deaf=changes.deaf)
+    async with beside("changes", hearing):
+        try:
+            yield
+        finally:
+            await tails.close()
+            await readers.close()

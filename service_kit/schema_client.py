@@ -26,6 +26,8 @@ from service_kit.trust import trusted
 log = structlog.get_logger()
 
 CONFIRM_EVERY_S = 5
+STEP_S, ANSWER_S = 5, 15
+"""The registry is given up when a single step of an answer takes so long, and the whole of it."""
 
 
 class _Validator(Protocol):
@@ -185,9 +187,12 @@ class SchemaClient:
     async def _get(self, path: str) -> dict[str, Any] | None:
         """The answer, or None when the registry knows nothing of it."""
         try:
-            async with httpx2.AsyncClient(transport=self._transport, timeout=5, verify=trusted()) as client:
+            async with (
+                asyncio.timeout(ANSWER_S),
+                httpx2.AsyncClient(transport=self._transport, timeout=STEP_S, verify=trusted()) as client,
+            ):
                 answer = await client.get(self._registry_url + path)
-        except httpx2.HTTPError as error:
+        except (httpx2.HTTPError, OSError) as error:
             raise RegistryUnavailable(
                 f"The schema registry does not answer ({type(error).__name__})."
             ) from error

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Annotated
 
 import httpx2
@@ -27,6 +28,7 @@ from service_kit.identity.tokens import PublishedKeys, Verifier, fetch_over_http
 from service_kit.pages import Pages, render
 from service_kit.roles import CurrentUser
 from service_kit.schema_client import SchemaClient
+from service_kit.serving.beside import beside
 from service_kit.serving.failures import field_errors, handle_failures
 from service_kit.serving.frame import ANSWER_WITHIN_S, LOCALE_COOKIE, Frame
 from service_kit.serving.payloads import Line, Payload
@@ -110,12 +112,12 @@ def create_app(
                 app.state.sign_in = sign_in = SignIn(runtime)
                 stack.push_async_callback(sign_in.close)
                 runtime.authenticate = sign_in.authenticate
-                for hearing in (hear_denials(settings, runtime.denials), sign_in.hear()):
-                    stack.push_async_callback(_cancel, asyncio.create_task(hearing))
+                denials = partial(hear_denials, settings, runtime.denials)
+                await stack.enter_async_context(beside("denials", denials))
+                await stack.enter_async_context(beside("ended_sessions", sign_in.hear))
             # Known before the look-up takes its first step, so that no false readiness lies between.
             runtime.schemas.missing = {event.type_name() for event in says}
-            loading = asyncio.create_task(runtime.schemas.keep(says))
-            stack.push_async_callback(_cancel, loading)
+            await stack.enter_async_context(beside("schemas", partial(runtime.schemas.keep, says)))
             if setup is not None:
                 await stack.enter_async_context(setup(app, runtime))
             yield
@@ -190,11 +192,6 @@ async def _stand_up(
 
 async def _nobody(_request: Request) -> CurrentUser | None:
     return None
-
-
-async def _cancel(task: "asyncio.Task[None]") -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
 
 
 def _kit_routes() -> APIRouter:

@@ -30,6 +30,7 @@ from service_kit.identity.people import Actor
 from service_kit.listening import listen
 from service_kit.live.changes import CHANNEL, KEPT_FOR, live_changes
 from service_kit.roles import CurrentUser
+from service_kit.serving.beside import beside
 from service_kit.serving.runtime import Runtime
 from service_kit.telemetry import LIVE_STREAMS
 from service_kit.text import message as _
@@ -244,23 +245,11 @@ async def live_updates(app: FastAPI, runtime: Runtime) -> AsyncIterator[None]:
     live = LiveUpdates(lambda: runtime.database)
     app.state.live = live
     with _closing_at_the_signal(live):
-        task = asyncio.create_task(_kept_running(live))
-        try:
-            yield
-        finally:
-            live.close()
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-
-
-async def _kept_running(live: LiveUpdates) -> None:
-    while True:
-        try:
-            await live.run()
-        except Exception:
-            # Pages without live updates are whole pages: no reason to take the process down.
-            log.exception("live_updates_failed")
-        await asyncio.sleep(1)
+        async with beside("live_updates", live.run):
+            try:
+                yield
+            finally:
+                live.close()
 
 
 class _closing_at_the_signal:  # noqa: N801  reads as what it does, after `with`
