@@ -188,8 +188,8 @@ def _engine(url: str, pool_size: int, server_settings: dict[str, str], **options
     engine = create_async_engine(
         url,
         pool_size=pool_size,
-        # What is made at a peak stays: opening a connection costs more than a dozen requests, and would come
-        # when there is least time for it. The one used last is taken first, as it knows the statements.
+        # What is made at a peak stays: a new connection, with every statement to be prepared on it again,
+        # costs most when there is least time for it. The one used last is taken first, as it knows them.
         max_overflow=0,
         pool_use_lifo=True,
         # Parameters may be secrets or personal; an error message is no place for them.
