@@ -64,7 +64,7 @@ async def _ready(app: FastAPI, runtime: Runtime) -> AsyncIterator[None]:
     app.state.tails = tails = Tails(runtime.settings)
     app.state.readers = readers = Readers(runtime.settings)
     changes: Changes = app.state.changes
-    hearing = partial(listen, runtime.database, CHANGES, heard=changes.heard, deaf=changes.deaf)
+    hearing = partial(listen, runtime.database, {CHANGES: changes.heard}, deaf=changes.deaf)
     async with beside("changes", hearing):
         try:
             yield

@@ -198,7 +198,7 @@ def _engine(url: str, pool_size: int, server_settings: dict[str, str], **options
         connect_args={"server_settings": server_settings | NOTICED_BY_THE_SERVER, "timeout": 10},
         **options,
     )
-    event.listen(engine.sync_engine, "connect", lambda made, _: notice_silence(made.driver_connection))
+    event.listen(engine.sync_engine, "connect", lambda made, _: _notice_silence(made.driver_connection))
     event.listen(engine.sync_engine, "checkout", _pass_over_closed)
     return engine
 
@@ -226,13 +226,13 @@ async def own_connection(url: str, **server_settings: str) -> AsyncIterator[asyn
         server_settings=server_settings | NOTICED_BY_THE_SERVER,
     )
     try:
-        notice_silence(connection)
+        _notice_silence(connection)
         yield connection
     finally:
         connection.terminate()
 
 
-def notice_silence(connection: asyncpg.Connection) -> None:
+def _notice_silence(connection: asyncpg.Connection) -> None:
     """Let both ends of a line notice within half a minute that the other one is gone without a word.
 
     By themselves they would wait for hours: the server with the locks of a process whose machine is lost, the

@@ -1,7 +1,7 @@
 """Hearing what other processes tell over the service's own database (NOTIFY)."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import structlog
@@ -20,15 +20,16 @@ async def tell(session: Session, channel: str) -> None:
 
 
 async def listen(
-    database: Database, channel: str, *, heard: Callable[[], None], deaf: Callable[[], None] = lambda: None
+    database: Database, heard: Mapping[str, Callable[[], None]], *, deaf: Callable[[], None] = lambda: None
 ) -> None:
-    """Call `heard` whenever somebody tells, and `deaf` when the connection is lost. Ends when cancelled.
+    """Call what stands for a channel whenever somebody tells there, and `deaf` when the connection is lost.
 
-    `heard` is called once more when the connection stands (again), for what was told meanwhile.
+    Each is called once more when the connection stands (again), for what was told meanwhile. Ends when
+    cancelled.
     """
 
-    def ring(*_arguments: Any) -> None:
-        heard()
+    def ring(_connection: Any, _pid: int, channel: str, _payload: str) -> None:
+        heard[channel]()
 
     while True:
         try:
@@ -36,11 +37,12 @@ async def listen(
                 ended = asyncio.Event()
                 connection.add_termination_listener(lambda _connection, ended=ended: ended.set())
                 try:
-                    await connection.add_listener(channel, ring)
-                    heard()
+                    for channel, hear in heard.items():
+                        await connection.add_listener(channel, ring)
+                        hear()
                     await ended.wait()
                 finally:
                     deaf()
         except LINE_TROUBLE as error:
-            log.warning("listening_interrupted", channel=channel, error=type(error).__name__)
+            log.warning("listening_interrupted", channels=sorted(heard), error=type(error).__name__)
         await asyncio.sleep(AGAIN_AFTER_S)

@@ -31,6 +31,7 @@ from service_kit.database import Session, kit_metadata, notify_after_commit
 from service_kit.events import Event, Received
 from service_kit.ids import new_id
 from service_kit.rows import inserting, these
+from service_kit.schema_client import Schema
 from service_kit.telemetry import causation_id, correlation_id, current_traceparent
 
 CHANNEL = "outbox"
@@ -149,9 +150,7 @@ def said(
     Raises `SchemaViolation` when the example breaks the contract. What the rows put in its place is not
     looked at: it has to be of the same kind.
     """
-    data = example.to_json()
-    schema = context(session).schemas.of(type(example))
-    schema.refuse_invalid(orjson.loads(data))
+    schema, data = _checked(session, example)
     form = data.decode().replace("%", "%%")
     for place, blank in enumerate(blanks, 1):
         value = f":{orjson.dumps(blank).decode()}"
@@ -190,14 +189,18 @@ async def publish_raw(
     notify_after_commit(session, CHANNEL)
 
 
+def _checked(session: Session, fact: Event) -> tuple[Schema, bytes]:
+    """The contract of a fact and its JSON, which keeps to it. Raises `SchemaViolation`."""
+    schema, data = context(session).schemas.of(type(fact)), fact.to_json()
+    schema.refuse_invalid(orjson.loads(data))
+    return schema, data
+
+
 def _rows(session: Session, item: Outgoing, here: str | None) -> list[dict[str, Any]]:
-    schemas = context(session).schemas
     event_id = item.event_id or new_id()
     rows = []
     for fact in item.facts:
-        schema = schemas.of(type(fact))
-        data = fact.to_json()
-        schema.refuse_invalid(orjson.loads(data))
+        schema, data = _checked(session, fact)
         rows.append(
             {
                 "event_id": event_id,

@@ -15,10 +15,10 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import faust
 import structlog
 import uvicorn
@@ -46,6 +46,7 @@ from service_kit.dead_letters.sending import LOOK_S, TICK_S, send_due_letters
 from service_kit.ending import when_told_to_end
 from service_kit.events import Event
 from service_kit.ids import new_id
+from service_kit.listening import listen
 from service_kit.relay import Relay
 from service_kit.relay.keeping import KEEP_S, keep_outbox
 from service_kit.schema_client import SchemaClient
@@ -366,29 +367,19 @@ async def heed_jumps(scheduler: AsyncIOScheduler, wall: Callable[[], float] = ti
 async def _ring_bells(
     worker: _Worker, bells: dict[str, Every], tick: Callable[[Every], Awaitable[None]]
 ) -> None:
-    """Turn notifications into ticks, over a connection of its own that is opened again when it breaks."""
+    """Turn notifications into ticks."""
     running: set[asyncio.Future[None]] = set()
 
-    def ring(_connection: Any, _pid: int, channel: str, _payload: str) -> None:
-        task = asyncio.ensure_future(tick(bells[channel]))
+    def ring(entry: Every) -> None:
+        task = asyncio.ensure_future(tick(entry))
         running.add(task)
         task.add_done_callback(running.discard)
 
-    while bells:
-        try:
-            async with own_connection(worker.settings.database_url.get_secret_value()) as connection:
-                for channel in bells:
-                    await connection.add_listener(channel, ring)
-                await _until_closed(connection)
-        except LINE_TROUBLE as error:
-            log.warning("listening_interrupted", error=type(error).__name__)
-        await asyncio.sleep(1)
-    await asyncio.Event().wait()
-
-
-async def _until_closed(connection: asyncpg.Connection) -> None:
-    while not connection.is_closed():  # noqa: ASYNC110  asyncpg tells of no end of a connection at rest
-        await asyncio.sleep(1)
+    if bells:
+        heard = {channel: partial(ring, entry) for channel, entry in bells.items()}
+        await listen(worker.context.database, heard)
+    else:
+        await asyncio.Event().wait()
 
 
 def _health_app(worker: _Worker, *, waiting_for_broker: bool) -> Starlette:

@@ -87,7 +87,7 @@ class SignIn:
 
     async def hear(self) -> None:
         """Listen for sessions that end at other processes of this service, until cancelled."""
-        await listen(self._runtime.database, ENDED, heard=self._renewal.heard, deaf=self._renewal.deaf)
+        await listen(self._runtime.database, {ENDED: self._renewal.heard}, deaf=self._renewal.deaf)
 
     async def close(self) -> None:
         await self._renewal.close()

@@ -124,7 +124,7 @@ class LiveUpdates:
         """Listen and tell until cancelled; trouble of the database is waited out."""
         async with asyncio.TaskGroup() as group:
             # It is called as well for what was told while nobody listened.
-            group.create_task(listen(self._database(), CHANNEL, heard=self._wake.set))
+            group.create_task(listen(self._database(), {CHANNEL: self._wake.set}))
             group.create_task(self._read_on())
             group.create_task(self._sweep())
 

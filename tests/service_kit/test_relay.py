@@ -65,6 +65,14 @@ async def connection(sample: Service) -> AsyncIterator[asyncpg.Connection]:
     await found.close()
 
 
+@pytest.fixture
+async def other(sample: Service) -> AsyncIterator[asyncpg.Connection]:
+    """Of another process."""
+    found = await asyncpg.connect(sample.addresses.service)
+    yield found
+    await found.close()
+
+
 @asynccontextmanager
 async def relay_process(service: Service) -> AsyncIterator[subprocess.Popen[bytes]]:
     """A relay of its own; killed at the end, if it still lives."""
@@ -181,29 +189,24 @@ class TestSlots:
         assert sorted(one.held()) == list(range(SLOTS))
 
     async def test_they_are_shared_fairly_between_processes(
-        self, sample: Service, connection: asyncpg.Connection
+        self, sample: Service, connection: asyncpg.Connection, other: asyncpg.Connection
     ) -> None:
         """The first gives back what is more than its share, and only then the second takes it."""
         first, second = await self.slots(sample), await self.slots(sample)
-        other = await asyncpg.connect(sample.addresses.service)
-        try:
-            await first.keep(connection)
-            await second.keep(other)
-            assert not second.mine
-            await first.keep(connection)
-            await first.give_back_surplus(connection)
-            await second.keep(other)
-        finally:
-            await other.close()
+        await first.keep(connection)
+        await second.keep(other)
+        assert not second.mine
+        await first.keep(connection)
+        await first.give_back_surplus(connection)
+        await second.keep(other)
         assert len(first.mine) == len(second.mine) == SLOTS // 2
         assert not set(first.mine) & set(second.mine)
 
     async def test_a_process_whose_session_is_gone_is_replaced_at_once(
-        self, sample: Service, connection: asyncpg.Connection
+        self, sample: Service, connection: asyncpg.Connection, other: asyncpg.Connection
     ) -> None:
         """Its lease has not run out yet."""
         first, second = await self.slots(sample), await self.slots(sample)
-        other = await asyncpg.connect(sample.addresses.service)
         await first.keep(other)
         await other.close()
 
@@ -222,41 +225,31 @@ class TestSlots:
         assert sorted(one.mine) == list(range(SLOTS))
 
     async def test_a_lease_from_before_the_clock_was_set_back_holds_nothing_up(
-        self, sample: Service, connection: asyncpg.Connection
+        self, sample: Service, connection: asyncpg.Connection, other: asyncpg.Connection
     ) -> None:
         """A process that stands still would keep its slots until the clock comes there again."""
         still, successor = await self.slots(sample), await self.slots(sample)
-        other = await asyncpg.connect(sample.addresses.service)
-        try:
-            await still.keep(other)
-            await connection.execute("update relay_owners set seen_at = seen_at + interval '1 hour'")
-            await connection.execute("update relay_slots set leased_until = leased_until + interval '1 hour'")
-            await successor.keep(connection)
-            assert len(successor.mine) == SLOTS
-        finally:
-            await other.close()
+        await still.keep(other)
+        await connection.execute("update relay_owners set seen_at = seen_at + interval '1 hour'")
+        await connection.execute("update relay_slots set leased_until = leased_until + interval '1 hour'")
+        await successor.keep(connection)
+        assert len(successor.mine) == SLOTS
 
     async def test_a_cursor_moves_only_under_its_fence(
-        self, sample: Service, connection: asyncpg.Connection
+        self, sample: Service, connection: asyncpg.Connection, other: asyncpg.Connection
     ) -> None:
         """Whoever lost its slots moves nothing, and gets to know it."""
         first, second = await self.slots(sample), await self.slots(sample)
-        other = await asyncpg.connect(sample.addresses.service)
-        try:
-            await first.keep(connection)
-            late = dict(first.mine)
-            await connection.execute(
-                "update relay_slots set leased_until = clock_timestamp() - interval '1 s'"
-            )
-            await connection.execute("update relay_owners set seen_at = clock_timestamp() - interval '5 s'")
-            await second.keep(other)
-            assert len(second.mine) == SLOTS
-            with pytest.raises(SlotLost):
-                await first.moved(connection, late, 77)
-            await first.keep(connection)
-            assert not first.mine
-        finally:
-            await other.close()
+        await first.keep(connection)
+        late = dict(first.mine)
+        await connection.execute("update relay_slots set leased_until = clock_timestamp() - interval '1 s'")
+        await connection.execute("update relay_owners set seen_at = clock_timestamp() - interval '5 s'")
+        await second.keep(other)
+        assert len(second.mine) == SLOTS
+        with pytest.raises(SlotLost):
+            await first.moved(connection, late, 77)
+        await first.keep(connection)
+        assert not first.mine
         assert await sample.scalar("select max(position) from relay_slots") == 0
 
     async def test_a_cursor_never_moves_back(self, sample: Service, connection: asyncpg.Connection) -> None:
