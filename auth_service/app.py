@@ -53,7 +53,7 @@ from service_kit.text import message as _
 from service_kit.tracing.pages import trace_routes
 from service_kit.web import Runtime, create_app
 
-log = structlog.get_logger()
+log = structlog.get_logger(__name__)
 
 RETRY_S = 0.2
 

@@ -12,7 +12,7 @@ from service_kit.settings import ServiceSettings
 from service_kit.streaming import Every, WorkerContext, run_worker
 from service_kit.text import add_catalogues
 
-log = structlog.get_logger()
+log = structlog.get_logger(__name__)
 
 CALL_TIMEOUT_S = 5
 HOUR_S = 3600

@@ -135,15 +135,8 @@ def legs(kind: EntryKind, account_id: UUID, amount_cents: int) -> tuple[tuple[UU
 
 
 def entry_id(event_id: UUID) -> UUID:
-    """The entry a fact causes, derived so that a replay writes the same journal.
-
-    It begins with the fact's own time-ordered first bytes: new entries stay neighbours in the index.
-    """
-    derived = bytearray(hashlib.sha256(LEDGER.bytes + event_id.bytes).digest()[:16])
-    derived[:6] = event_id.bytes[:6]
-    derived[6] = 0x70 | derived[6] & 0x0F
-    derived[8] = 0x80 | derived[8] & 0x3F
-    return UUID(bytes=bytes(derived))
+    """The entry a fact causes, derived so that a replay writes the same journal."""
+    return _derived(b"", event_id)
 
 
 def payout_id(day: date, account_id: UUID) -> UUID:
@@ -152,7 +145,21 @@ def payout_id(day: date, account_id: UUID) -> UUID:
 
 def fact_id(name: str, subject: UUID | date) -> UUID:
     """The event id of a fact we say about `subject`, the same on every run."""
+    if isinstance(subject, UUID):
+        return _derived(name.encode(), subject)
     return uuid5(LEDGER, f"{name} {subject}")
+
+
+def _derived(name: bytes, origin: UUID) -> UUID:
+    """It begins with the origin's own time-ordered first bytes: what is new stays together in every index.
+
+    Ids without an order would each touch another page of an index that no longer fits into memory.
+    """
+    derived = bytearray(hashlib.sha256(LEDGER.bytes + name + origin.bytes).digest()[:16])
+    derived[:6] = origin.bytes[:6]
+    derived[6] = 0x70 | derived[6] & 0x0F
+    derived[8] = 0x80 | derived[8] & 0x3F
+    return UUID(bytes=bytes(derived))
 
 
 # Business days

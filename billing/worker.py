@@ -17,7 +17,7 @@ from service_kit.letters import Post, hand_over_all, post_of
 from service_kit.streaming import Every, WorkerContext, run_worker
 from service_kit.text import add_catalogues
 
-log = structlog.get_logger()
+log = structlog.get_logger(__name__)
 
 SEAL_AT_MOST_EVERY_S = 5.0
 """Seals are for whoever checks the ledger later; nobody waits for them."""

@@ -23,7 +23,7 @@ from service_kit.settings import ServiceSettings
 from service_kit.tail import Tails
 from service_kit.web import Runtime, ServiceRouter, create_app
 
-log = structlog.get_logger()
+log = structlog.get_logger(__name__)
 
 
 def web(settings: ServiceSettings) -> FastAPI:

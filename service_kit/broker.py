@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from service_kit.settings import ServiceSettings
 
-log = structlog.get_logger()
+log = structlog.get_logger(__name__)
 
 ANSWER_S = 10
 ASKED_AGAIN_S = 8

@@ -13,7 +13,7 @@ from service_kit import telemetry
 from service_kit.collecting import leave_alone_what_is_loaded
 from service_kit.settings import ServiceSettings
 
-log = structlog.get_logger()
+log = structlog.get_logger(__name__)
 
 
 def service_commands(

@@ -28,7 +28,7 @@ from service_kit.handling import RecordHandler, TooManyDeadLetters
 from service_kit.schema_client import SchemaClient
 from service_kit.settings import ServiceSettings
 
-log = structlog.get_logger()
+log = structlog.get_logger(__name__)
 
 BATCH = 500
 POLL_MS = 250

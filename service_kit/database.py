@@ -17,7 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import mapped_column
 
-log = structlog.get_logger()
+log = structlog.get_logger(__name__)
 
 ReadSession = NewType("ReadSession", AsyncSession)
 """A session whose transaction may only read."""

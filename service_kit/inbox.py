@@ -12,7 +12,7 @@ from service_kit.events import Event, Received
 from service_kit.rows import inserting, these
 from service_kit.telemetry import DUPLICATES_DIFFERENT
 
-log = structlog.get_logger()
+log = structlog.get_logger(__name__)
 
 inbox = Table(
     "inbox",

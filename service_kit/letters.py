@@ -25,7 +25,7 @@ from pydantic import SecretStr
 
 from service_kit.telemetry import LETTERS
 
-log = structlog.get_logger()
+log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 

@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from service_kit.database import LINE_TROUBLE, Database, Session, own_connection
 
-log = structlog.get_logger()
+log = structlog.get_logger(__name__)
 
 AGAIN_AFTER_S = 1
 

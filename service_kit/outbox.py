@@ -5,9 +5,8 @@ follow the order of the facts of one key. The relay sends the rows in id order (
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -70,8 +69,7 @@ ADD = inserting(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(NamedTuple):
     """One fact in one or more versions of its contract, all under one event id."""
 
     facts: tuple[Event, ...]

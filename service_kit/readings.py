@@ -20,7 +20,7 @@ from aiokafka.errors import KafkaError
 from service_kit.broker import Cluster
 from service_kit.settings import ServiceSettings
 
-log = structlog.get_logger()
+log = structlog.get_logger(__name__)
 
 NOTE_BYTES_MAX = 4000
 """Brokers take 4,096 by default (`offset.metadata.max.bytes`)."""

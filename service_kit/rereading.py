@@ -15,7 +15,7 @@ from service_kit.consuming import EventRouter
 from service_kit.records import framed
 from service_kit.settings import ServiceSettings
 
-log = structlog.get_logger()
+log = structlog.get_logger(__name__)
 
 AT_ONCE = 5000
 POLL_MS = 500

@@ -23,7 +23,7 @@ from service_kit.events import Event
 from service_kit.settings import ServiceSettings
 from service_kit.trust import trusted
 
-log = structlog.get_logger()
+log = structlog.get_logger(__name__)
 
 CONFIRM_EVERY_S = 5
 STEP_S, ANSWER_S = 5, 15

@@ -52,7 +52,7 @@ from service_kit.relay.keeping import KEEP_S, keep_outbox
 from service_kit.schema_client import SchemaClient
 from service_kit.settings import ServiceSettings
 
-log = structlog.get_logger()
+log = structlog.get_logger(__name__)
 
 PROBE_S = 10.0
 ORDERLY_END_S = 20.0

@@ -20,7 +20,7 @@ from service_kit.records import framed, headers_of
 from service_kit.settings import ServiceSettings
 from service_kit.text import message as _
 
-log = structlog.get_logger()
+log = structlog.get_logger(__name__)
 
 KEPT = 200
 """Records of a topic that are held, the latest ones."""

@@ -88,34 +88,34 @@ def _add_ids(_logger: Any, _name: str, line: MutableMapping[str, Any]) -> Mutabl
 
 def configure_logging(service: str, process: str, level: str = "INFO") -> None:
     """Every line of the process, ours and the libraries', as one JSON object on standard output."""
-    shared: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
-        _add_ids,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
-    structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        cache_logger_on_first_use=True,
-    )
 
     def add_process(_logger: Any, _name: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         line["service"], line["process"] = speaking.get() or (service, process)
         return line
 
+    of_each: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        _add_ids,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        add_process,
+    ]
+    # Ours do not pass through the standard library, which would take as long again as all of this.
+    structlog.configure(
+        processors=[*of_each, structlog.processors.JSONRenderer(serializer=_written)],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.BytesLoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
+            foreign_pre_chain=of_each,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.format_exc_info,
-                add_process,
-                structlog.processors.JSONRenderer(
-                    serializer=lambda line, **_: orjson.dumps(line, default=str).decode()
-                ),
+                structlog.processors.JSONRenderer(serializer=lambda line, **_: _written(line).decode()),
             ],
         )
     )
@@ -127,6 +127,10 @@ def configure_logging(service: str, process: str, level: str = "INFO") -> None:
         logging.getLogger(noisy).setLevel(max(at_least, root.level))
     # The web framework's access line is replaced by ours, which carries the correlation id.
     logging.getLogger("uvicorn.access").disabled = True
+
+
+def _written(line: object, **_options: object) -> bytes:
+    return orjson.dumps(line, default=str)
 
 
 def configure_tracing(service: str, endpoint: str | None) -> None:

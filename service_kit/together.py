@@ -31,7 +31,7 @@ from service_kit.serving.server import web_config
 from service_kit.settings import ServiceSettings
 from service_kit.text import speak_as
 
-log = structlog.get_logger()
+log = structlog.get_logger(__name__)
 
 ORDERLY_END_S = 15.0
 ASK_WITHIN_S = 3.0

@@ -13,7 +13,7 @@ from tracker.consumers import router
 from tracker.events import SAYS
 from tracker.settings import TrackerSettings
 
-log = structlog.get_logger()
+log = structlog.get_logger(__name__)
 
 
 def work(settings: ServiceSettings, *, metrics_port: int, host: str) -> None:

@@ -51,7 +51,7 @@ from service_kit.database import Session, notify_after_commit
 from service_kit.live.changes import announce
 from service_kit.rows import inserting, these
 
-log = structlog.get_logger()
+log = structlog.get_logger(__name__)
 
 IDLE_DAYS_AT_ONCE = 366
 POSTINGS_AT_ONCE = 5_000

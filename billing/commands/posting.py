@@ -6,9 +6,8 @@ entry, so holding its row puts all posters in line. Why a function posts: decisi
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ARRAY, Date, DateTime, Integer, Row, Text, Uuid, bindparam, text
@@ -81,8 +80,7 @@ POST_ENTRIES = text(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Move:
+class _Move(NamedTuple):
     """An assignment or a completion: one fact that moves money."""
 
     cause: Received[TaskFact]

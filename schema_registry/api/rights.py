@@ -24,7 +24,7 @@ from service_kit.identity import Role, visitor
 from service_kit.serving.runtime import own_path
 from service_kit.web import Runtime, Writing, runtime_of
 
-log = structlog.get_logger()
+log = structlog.get_logger(__name__)
 
 CREDENTIALS_HOLD_S = 60
 """How long a secret that held is taken to hold still; one that is withdrawn works no longer than this."""

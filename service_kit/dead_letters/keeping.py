@@ -19,7 +19,7 @@ from service_kit.dead_letters.tables import NOW, dead_letter_actions, dead_lette
 from service_kit.ids import new_id
 from service_kit.telemetry import DEAD_LETTERS
 
-log = structlog.get_logger()
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

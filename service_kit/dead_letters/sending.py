@@ -17,7 +17,7 @@ from service_kit.dead_letters.tables import NOW, dead_letter_actions, dead_lette
 from service_kit.inbox import inbox
 from service_kit.telemetry import DEAD_LETTERS_WAITING
 
-log = structlog.get_logger()
+log = structlog.get_logger(__name__)
 
 TICK_S = 1.0
 """Between two portions of a redrive."""

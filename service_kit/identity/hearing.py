@@ -18,7 +18,7 @@ from service_kit.events import Event
 from service_kit.identity.denials import HEARD, KEPT_S, Denials
 from service_kit.settings import ServiceSettings
 
-log = structlog.get_logger()
+log = structlog.get_logger(__name__)
 
 FRAME_BYTES = 5
 FETCH_WAIT_MS = 500

@@ -9,7 +9,7 @@ import structlog
 from service_kit.errors import Unavailable
 from service_kit.text import message as _
 
-log = structlog.get_logger()
+log = structlog.get_logger(__name__)
 
 TIMEOUT_S = 5
 

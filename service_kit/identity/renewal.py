@@ -20,7 +20,7 @@ from service_kit.identity.recent import Recent
 from service_kit.identity.sessions import Sessions, WebSession
 from service_kit.identity.tokens import Verifier
 
-log = structlog.get_logger()
+log = structlog.get_logger(__name__)
 
 RENEW_BEFORE_END = timedelta(seconds=60)
 PAUSE_AFTER_FAILURE_S = 5

@@ -27,7 +27,7 @@ from service_kit.serving.runtime import Runtime
 from service_kit.serving.transactions import ServiceRouter
 from service_kit.text import message as _
 
-log = structlog.get_logger()
+log = structlog.get_logger(__name__)
 
 SCOPE = "openid profile"
 SEE_OTHER = 303

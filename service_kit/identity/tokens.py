@@ -22,7 +22,7 @@ from service_kit.identity.denials import Denials
 from service_kit.roles import CurrentUser, Role
 from service_kit.text import message as _
 
-log = structlog.get_logger()
+log = structlog.get_logger(__name__)
 
 LEEWAY_S = 10
 """Two machines' clocks may differ by this much."""

@@ -35,7 +35,7 @@ from service_kit.serving.runtime import Runtime
 from service_kit.telemetry import LIVE_STREAMS
 from service_kit.text import message as _
 
-log = structlog.get_logger()
+log = structlog.get_logger(__name__)
 
 Topics = Mapping[str, Callable[[CurrentUser, str], str | None]]
 """By the name a page uses: the topic it means for this person, None where that person may not follow.

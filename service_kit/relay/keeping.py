@@ -32,7 +32,7 @@ from service_kit.relay.slots import relay_slots
 from service_kit.settings import ServiceSettings
 from service_kit.telemetry import OUTBOX_UNCONFIRMED
 
-log = structlog.get_logger()
+log = structlog.get_logger(__name__)
 
 KEEP_S = 15.0
 

@@ -21,7 +21,7 @@ from service_kit.relay.slots import RENEW_S, SLOT_OF_KEY, Slot, SlotLost, Slots
 from service_kit.settings import ServiceSettings
 from service_kit.telemetry import OUTBOX_AGE, OUTBOX_BACKLOG, RELAY_SLOTS
 
-log = structlog.get_logger()
+log = structlog.get_logger(__name__)
 
 BATCH = 1000
 SLOW_POLL_S = 1.0

@@ -16,7 +16,7 @@ from service_kit.events import moment_text, type_name
 from service_kit.settings import ServiceSettings
 from service_kit.telemetry import OUTBOX_SENT
 
-log = structlog.get_logger()
+log = structlog.get_logger(__name__)
 
 BATCH_BYTES = 256 * 1024
 ANSWER_S = 10

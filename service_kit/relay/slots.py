@@ -18,7 +18,7 @@ from sqlalchemy import BigInteger, Column, DateTime, SmallInteger, Table, Text, 
 from service_kit.database import kit_metadata
 from service_kit.ids import new_id
 
-log = structlog.get_logger()
+log = structlog.get_logger(__name__)
 
 SLOTS = 8
 SLOT_OF_KEY = f"(hashtext(key) & {SLOTS - 1})"

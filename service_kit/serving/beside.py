@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-log = structlog.get_logger()
+log = structlog.get_logger(__name__)
 
 AGAIN_AFTER_S = 1.0
 

@@ -21,7 +21,7 @@ from service_kit.serving.runtime import is_api, public_path, runtime_of
 from service_kit.text import message as _
 from service_kit.text import shown
 
-log = structlog.get_logger()
+log = structlog.get_logger(__name__)
 
 PROBLEM = "application/problem+json"
 SEE_OTHER = 303

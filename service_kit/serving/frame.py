@@ -27,7 +27,7 @@ from service_kit.telemetry import REQUEST_SECONDS, REQUESTS, correlation_id, nam
 from service_kit.text import LOCALES, in_locale, preferred_locale
 from service_kit.text import message as _
 
-log = structlog.get_logger()
+log = structlog.get_logger(__name__)
 
 BODY_BYTES_MAX = 1024 * 1024
 REQUEST_ID_HEADER = "X-Request-Id"

@@ -19,6 +19,7 @@ from billing.domain import (
     business_date,
     day_bounds,
     entry_id,
+    fact_id,
     figures_of,
     is_due,
     legs,
@@ -109,6 +110,16 @@ class TestPostings:
         assert (entry_id(one) == entry_id(other)) == (one == other)
         assert entry_id(one).version == 7
         assert entry_id(one).bytes[:6] == one.bytes[:6]
+
+    @given(st.uuids(version=4), st.uuids(version=4))
+    def test_facts_about_one_subject_have_ids_beside_it_one_for_each_name(
+        self, one: UUID, other: UUID
+    ) -> None:
+        said = fact_id("EntryPosted", one)
+
+        assert said == fact_id("EntryPosted", one) != fact_id("TaskPriced", one)
+        assert (said == fact_id("EntryPosted", other)) == (one == other)
+        assert said.bytes[:6] == one.bytes[:6]
 
 
 class TestBusinessDays:

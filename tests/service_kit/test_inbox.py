@@ -1,6 +1,5 @@
 """The inbox: each event acts once, whatever is delivered how often."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
@@ -51,7 +50,7 @@ async def test_order_is_kept_though_ids_are_not_sorted(sample: Service) -> None:
 
 async def test_the_same_id_with_other_content_is_an_alarm_and_has_no_effect(sample: Service) -> None:
     event = completed()
-    other = replace(completed(), event_id=event.event_id)
+    other = completed()._replace(event_id=event.event_id)
     async with sample.transaction() as session:
         await first_time(session, [event])
     with capture_logs() as logs:
