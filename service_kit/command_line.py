@@ -90,6 +90,11 @@ def service_commands(
             # Here, for the same reason.
             from service_kit.dead_letters import console  # noqa: PLC0415
 
-            console.run(package, settings, arguments.args)
+            def quiet() -> ServiceSettings:
+                found = settings()
+                telemetry.configure_logging(found.name, "dead-letters", "WARNING")
+                return found
+
+            console.run(package, quiet, arguments.args)
 
     return commands
