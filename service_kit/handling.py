@@ -16,6 +16,7 @@ import orjson
 import structlog
 from aiokafka import ConsumerRecord
 from opentelemetry import propagate, trace
+from sqlalchemy.exc import DBAPIError
 
 from service_kit import telemetry
 from service_kit.consuming import EventRouter
@@ -94,7 +95,9 @@ class RecordHandler:
             if len(events) == 1:
                 reason = error.code if isinstance(error, ServiceError) else type(error).__name__
                 log.exception("event_not_handled", event_id=str(events[0].event_id))
-                await self._put_aside(origin[id(events[0])], reason, str(error))
+                # The database's own words; the statement around them is for whoever reads the log.
+                told = error.orig if isinstance(error, DBAPIError) else error
+                await self._put_aside(origin[id(events[0])], reason, str(told))
                 return
             middle = len(events) // 2
             await self._act(events[:middle], origin)

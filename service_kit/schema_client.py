@@ -58,6 +58,12 @@ class SchemaViolation(Invalid):
     code = "schema_violation"
 
 
+class UnknownSchema(SchemaViolation):
+    """Data says that it keeps to a contract which the registry does not have."""
+
+    code = "unknown_schema"
+
+
 class RegistryUnavailable(Unavailable):
     """The registry does not answer, and the schema asked for is not known yet."""
 
@@ -179,7 +185,7 @@ class SchemaClient:
                 log.warning("schema_from_disk", schema_id=schema_id)
             else:
                 if found is None:
-                    raise SchemaViolation(f"The registry knows no schema with id {schema_id}.")
+                    raise UnknownSchema(f"The registry knows no schema with id {schema_id}.")
                 self._note(path, found)
             self._by_id[schema_id] = compiled(schema_id, found["schema"])
         return self._by_id[schema_id]

@@ -15,11 +15,10 @@ from uuid import UUID
 
 import typer
 
-from service_kit import telemetry
 from service_kit.clock import SystemClock
 from service_kit.context import Context
 from service_kit.database import Database
-from service_kit.dead_letters import acting, reading
+from service_kit.dead_letters import acting, reading, words
 from service_kit.dead_letters.explaining import Explanation, Heard, explain, repaired
 from service_kit.dead_letters.reading import Standing, Wanted
 from service_kit.errors import ServiceError
@@ -66,9 +65,7 @@ def run(package: str, settings: Callable[[], ServiceSettings], arguments: Sequen
     """Run one command of one service's dead letters; only a command, not its help, needs the settings."""
 
     def desk() -> AbstractAsyncContextManager[_Desk]:
-        found = settings()
-        telemetry.configure_logging(found.name, "dead-letters", "WARNING")
-        return _desk(package, found)
+        return _desk(package, settings())
 
     program = typer.main.get_command(commands)
     program.main(list(arguments), prog_name=f"python -m {package} dead-letters", obj=desk)
@@ -367,6 +364,8 @@ def _print_letter(letter: reading.Letter, found: Explanation) -> None:
     line = letter.line
     typer.echo(f"{line.id}  {line.standing}, {line.attempts} attempts")
     typer.echo(f"{line.reason}: {line.detail}")
+    if line.standing == "waiting":
+        typer.echo(words.advice(line.reason))
     typer.echo(f"event {line.event_id or '-'}  {line.type_name or '-'}  key {line.key}")
     typer.echo(f"{line.topic} [{line.partition}] @{line.offset}")
     typer.echo(f"first {line.first_seen_at}, last {line.last_seen_at}")

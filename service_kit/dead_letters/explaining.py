@@ -14,6 +14,7 @@ import orjson
 from pydantic import ValidationError
 
 from service_kit.dead_letters.acting import Repair
+from service_kit.dead_letters.keeping import shortened
 from service_kit.errors import FieldError, Invalid, Unavailable
 from service_kit.events import Event
 from service_kit.schema_client import Schema, SchemaClient
@@ -157,7 +158,7 @@ def _header_faults(headers: Mapping[str, str], heard: Heard) -> Iterator[Fault]:
         except KeyError:
             yield Fault(header, _("This header is missing."))
         except ValueError as error:
-            yield Fault(header, str(error))
+            yield Fault(header, shortened(str(error)))
 
 
 def _content_faults(
@@ -170,7 +171,8 @@ def _content_faults(
         for error in islice(errors, FAULTS_MAX):
             path = tuple(str(part) for part in error.instance_path)
             told.add(path)
-            yield Fault("/" + "/".join(path), error.message), path, tuple(map(str, error.schema_path))
+            fault = Fault("/" + "/".join(path), shortened(error.message))
+            yield fault, path, tuple(map(str, error.schema_path))
     if event_type is None:
         return
     try:

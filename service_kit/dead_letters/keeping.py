@@ -48,6 +48,17 @@ class Undeliverable:
         return found.digest()
 
 
+DETAIL_MAX = 500
+
+
+def shortened(text: str) -> str:
+    """What is wrong, without the middle of the value it is wrong with: that may be as large as a record."""
+    if len(text) <= DETAIL_MAX:
+        return text
+    half = DETAIL_MAX // 2
+    return f"{text[:half]} … {text[-half:]}"
+
+
 def _storable(text: str) -> str:
     """PostgreSQL keeps no NUL in text; a record that could not even be put aside would stop its partition."""
     return text.replace("\x00", "\N{REPLACEMENT CHARACTER}")
@@ -58,7 +69,7 @@ async def put_aside(session: Session, record: Undeliverable, *, reason: str, det
     record = replace(
         record, headers={_storable(name): _storable(value) for name, value in record.headers.items()}
     )
-    reason, detail = _storable(reason), _storable(detail)
+    reason, detail = _storable(reason), shortened(_storable(detail))
     letter_id = places.letter_of(record.topic, record.headers)
     if letter_id is None or not await _back_again(session, letter_id, reason, detail):
         await _keep(session, record, reason, detail)
@@ -67,7 +78,7 @@ async def put_aside(session: Session, record: Undeliverable, *, reason: str, det
         places.PARTITION: str(record.partition),
         places.OFFSET: str(record.offset),
         places.REASON: reason,
-        places.DETAIL: detail[:500],
+        places.DETAIL: detail,
     }
     value = record.value or b""
     # A letter that comes back keeps the place where it stood first.

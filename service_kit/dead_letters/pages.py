@@ -9,7 +9,7 @@ from fastapi import Form, Request
 from starlette.responses import Response
 
 from service_kit.context import context
-from service_kit.dead_letters import acting, reading
+from service_kit.dead_letters import acting, reading, words
 from service_kit.dead_letters.asking import NO_NUL, TEXT_MAX, ByDep, HeardDep, WantedDep
 from service_kit.dead_letters.explaining import HEADERS, Heard, explain, repaired
 from service_kit.dead_letters.reading import STANDINGS, Wanted
@@ -47,15 +47,6 @@ ACTION_LABELS = {
     "restore": _("put back"),
     "stop": _("redrive stopped"),
 }
-REASON_LABELS = {
-    "schema_violation": _("Breaks its contract"),
-    "not_json": _("Is no JSON"),
-    "unreadable": _("Has other fields than are read here"),
-    "bad_headers": _("Has headers that cannot be read"),
-    "no_type": _("Does not say what event it is"),
-}
-"""What consumers put aside by themselves; rules of a service bring codes of their own."""
-
 REDRIVE_LABELS = {
     "running": (_("running"), "wait"),
     "done": (_("done"), "good"),
@@ -64,7 +55,8 @@ REDRIVE_LABELS = {
 WORDS: dict[str, Any] = {
     "standings": STANDING_LABELS,
     "actions": ACTION_LABELS,
-    "reason_labels": REASON_LABELS,
+    "reason_label": words.label,
+    "advice": words.advice,
     "redrive_states": REDRIVE_LABELS,
     "rate_default": acting.RATE_DEFAULT,
     "rate_max": acting.RATE_MAX,

@@ -45,12 +45,14 @@ def required_headers(event_id: UUID | None = None) -> dict[str, str]:
     return told | {"ce_id": str(event_id or uuid4())}
 
 
-async def aside(service: Service, value: bytes, *, number: int = 0, **headers: str) -> UUID:
+async def aside(
+    service: Service, value: bytes, *, number: int = 0, reason: str = "schema_violation", **headers: str
+) -> UUID:
     event_id = uuid4()
     known = required_headers(event_id)
     record = Undeliverable("tracker.tasks", 1, number, b"task-key", value, known | headers, event_id)
     async with service.transaction() as session:
-        await put_aside(session, record, reason="schema_violation", detail="/cycle: is not right")
+        await put_aside(session, record, reason=reason, detail="/cycle: is not right")
     found: UUID = await service.scalar("select id from dead_letters where event_id = :e", e=event_id)
     return found
 
@@ -175,6 +177,33 @@ class TestLetter:
         assert answer.status_code == 200
         assert answer.text.count("line-wrong") == 2
         assert "&#34;cycle&#34;: 0" in answer.text
+
+    @pytest.mark.parametrize(
+        ("reason", "called", "advice"),
+        [
+            ("schema_violation", "Breaks its contract", "Tell whoever says this event."),
+            ("unknown_schema", "Names a contract", "Has the registry lost contracts"),
+            ("contradicting_fact", "The ledger already holds another fact", "see what was said before"),
+            ("OverflowError", "Could not be handled: OverflowError", "event_not_handled"),
+        ],
+    )
+    async def test_each_reason_has_words_and_says_what_to_do(
+        self, billing: Service, web: Web, reason: str, called: str, advice: str
+    ) -> None:
+        letter_id = await aside(billing, BAD, reason=reason)
+        async with web.browser(ADMIN) as browser:
+            text = (await browser.get(f"{HOME}/{letter_id}")).text
+            many = (await browser.get(f"{HOME}/many", params={"reason": reason})).text
+        assert f"<h1>{called}" in text
+        assert advice in text
+        assert advice in many
+
+    async def test_a_fault_quotes_little_of_a_large_value(self, billing: Service, web: Web) -> None:
+        letter_id = await aside(billing, framed(GOOD | {"cycle": "x" * 500_000}))
+        async with web.browser(ADMIN) as browser:
+            text = (await browser.get(f"{HOME}/{letter_id}")).text
+        assert "is not of type" in text
+        assert text.count("x" * 1000) < 600, "in the form, once"
 
     async def test_the_bytes_can_be_had(self, billing: Service, web: Web) -> None:
         letter_id = await aside(billing, b"\x00\xff<script>")

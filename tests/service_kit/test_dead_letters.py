@@ -162,6 +162,16 @@ class TestKeeping:
         found = await shown(sample, letter_id)
         assert (found.value, found.line.standing) == (b"\0", "redriven")
 
+    async def test_what_is_wrong_is_told_without_all_of_the_value(self, sample: Service) -> None:
+        """A contract's complaint quotes the value; a page of letters would be as large as their records."""
+        async with sample.transaction() as session:
+            detail = f'/title: "{"x" * 700_000}" is longer than 200 characters'
+            await put_aside(session, record(1), reason="schema_violation", detail=detail)
+        told = await sample.scalar("select detail from dead_letters")
+        assert len(told) < 600
+        assert told.startswith('/title: "xxx')
+        assert told.endswith("is longer than 200 characters")
+
     async def test_one_that_hardly_fits_the_broker_stops_no_relay(self, sample: Service) -> None:
         """With our headers the broker would refuse it, and all behind it in the outbox would wait."""
         (letter_id,) = await aside(sample, record(1, value=b"x" * 1_000_000))

@@ -325,6 +325,25 @@ async def test_an_event_that_can_not_be_handled_is_put_aside_and_the_others_go_o
         assert await eventually(said) == [await sample.scalar("select value from dead_letters")]
 
 
+async def test_what_the_database_refuses_is_told_in_its_words_without_the_statement(sample: Service) -> None:
+    router = EventRouter()
+
+    @router.on(TaskCompleted)
+    async def write_nonsense(session: Session, _event: Received[TaskCompleted]) -> None:
+        await session.execute(text("select cast('nonsense' as integer)"))
+
+    async with in_background(relay(sample).run(), consumer(sample, router).run()):
+        await say(sample, uuid4(), 1)
+
+        async def put_aside() -> str | None:
+            found: str | None = await sample.scalar("select detail from dead_letters")
+            return found
+
+        detail = await eventually(put_aside)
+    assert "invalid input syntax for type integer" in detail
+    assert "select" not in detail
+
+
 async def test_a_dead_letter_that_is_sent_again_acts_once_and_keeps_its_place(sample: Service) -> None:
     """It goes round while the cause is still there, then twice when it is away."""
     router = EventRouter()
@@ -393,7 +412,7 @@ async def test_a_dead_letter_that_is_sent_again_acts_once_and_keeps_its_place(sa
         (b'{"taskId": 7}', {}, "unreadable"),
         (b'{"taskId": 7}', {"ce_id": "no uuid"}, "unreadable"),
         (b"{}", {"ce_type": None}, "no_type"),
-        (b"\x00\x00\x00\xff\xff{}", {}, "schema_violation"),
+        (b"\x00\x00\x00\xff\xff{}", {}, "unknown_schema"),
     ],
 )
 async def test_malformed_records_are_put_aside_with_the_reason(
