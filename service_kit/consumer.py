@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from typing import Self
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -31,6 +32,9 @@ from service_kit.settings import ServiceSettings
 log = structlog.get_logger(__name__)
 
 BATCH = 500
+AT_ONCE = 2
+"""So many batches are handled at the same time, from a backlog: while the database works on one of them, we
+work on the other. More would only wait for each other, as all post to the company's one account."""
 POLL_MS = 250
 COMMIT_S = 0.25
 COMMITTED_WITHIN_S = 1.0
@@ -76,6 +80,54 @@ class _ClusterWatch:
             if found != self.known:
                 raise BrokerReplaced
             self.asked_at = now
+
+
+class _Hands:
+    """Batches that are being handled, each by a task of its own.
+
+    They do not wait for each other; what is left of them at the end is cancelled, and will be read again.
+    """
+
+    def __init__(self, handler: RecordHandler) -> None:
+        self._handler = handler
+        self._works: dict[asyncio.Task[None], _Batch] = {}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        for work in self._works:
+            work.cancel()
+        await asyncio.gather(*self._works, return_exceptions=True)
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._works)
+
+    @property
+    def free(self) -> bool:
+        return len(self._works) < AT_ONCE
+
+    @property
+    def partitions(self) -> AbstractSet[TopicPartition]:
+        return {partition for batch in self._works.values() for partition in batch}
+
+    def take(self, batch: _Batch, records: Sequence[ConsumerRecord]) -> None:
+        self._works[asyncio.create_task(self._handler.handle(records))] = batch
+
+    async def done(self) -> list[_Batch]:
+        """Wait for one, or for a moment where more could be taken meanwhile; raises what ended it."""
+        if not self._works:
+            return []
+        ended, _others = await asyncio.wait(
+            self._works,
+            timeout=POLL_MS / 1000 if self.free else None,
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        batches = [self._works.pop(work) for work in ended]
+        for work in ended:
+            work.result()
+        return batches
 
 
 class BatchConsumer:
@@ -139,20 +191,18 @@ class BatchConsumer:
         try:
             await consumer.start()
             watch = _ClusterWatch(broker, await broker.id())
-            self._consumer = consumer
+            self._consumer, self._in_hand = consumer, 0
             log.info("consumer_started", topics=topics)
-            while True:
-                await asyncio.sleep(self._settings.consumer_linger_s)
-                batches = await _next_batches(consumer, self._batch)
-                await watch.refuse_another()
-                self._measure(consumer)
-                if batches:
-                    await self._handle(batches)
-                    self.progress_at_s = time.monotonic()
-                    telemetry.CONSUMER_PROGRESS.set(time.time())
-                elif self.lag() == 0:
-                    self.progress_at_s = time.monotonic()
-                await self._commit(consumer, watch, at_once=not batches)
+            async with _Hands(self._handler) as hands:
+                while True:
+                    await self._take(consumer, watch, hands)
+                    self._measure(consumer)
+                    idle = not hands.busy
+                    for batch in await hands.done():
+                        self._note_handled(batch)
+                    if idle and self.lag() == 0:
+                        self.progress_at_s = time.monotonic()
+                    await self._commit(consumer, watch, at_once=idle)
         except TooManyDeadLetters as error:
             # It stays in the group: what stopped it would stop the next one that is given its partitions.
             self.stopped_because = str(error)
@@ -162,18 +212,37 @@ class BatchConsumer:
             self._consumer = None
             await consumer.stop()
 
-    async def _handle(self, batches: Sequence[_Batch]) -> None:
-        """Handle the batches side by side; what one of them raises is raised when all have come to an end."""
-        works = [[record for records in batch.values() for record in records] for batch in batches]
-        self._in_hand = sum(len(work) for work in works)
-        outcomes = await asyncio.gather(*map(self._handler.handle, works), return_exceptions=True)
-        for outcome in outcomes:
-            if outcome is not None:
-                raise outcome
-        self._in_hand = 0
-        for batch in batches:
-            for partition, handled in batch.items():
-                self._uncommitted[partition] = handled[-1].offset + 1
+    async def _take(self, consumer: AIOKafkaConsumer, watch: _ClusterWatch, hands: "_Hands") -> None:
+        """Give what has come to free hands; a second batch only where there was more than the first can hold.
+
+        Batches that are handled at the same time share no partition and so no key.
+        """
+        if not hands.busy:
+            await asyncio.sleep(self._settings.consumer_linger_s)
+        while hands.free:
+            others = consumer.assignment() - hands.partitions
+            if hands.busy and not others:
+                return
+            batch = await consumer.getmany(
+                *(others if hands.busy else ()),
+                timeout_ms=0 if hands.busy else POLL_MS,
+                max_records=self._batch,
+            )
+            await watch.refuse_another()
+            if not batch:
+                return
+            records = [record for records in batch.values() for record in records]
+            self._in_hand += len(records)
+            hands.take(batch, records)
+            if len(records) < self._batch:
+                return
+
+    def _note_handled(self, batch: _Batch) -> None:
+        for partition, handled in batch.items():
+            self._in_hand -= len(handled)
+            self._uncommitted[partition] = handled[-1].offset + 1
+        self.progress_at_s = time.monotonic()
+        telemetry.CONSUMER_PROGRESS.set(time.time())
 
     def lag(self) -> int | None:
         """Events in our partitions that were not handled yet; None before the broker has told."""
@@ -267,19 +336,6 @@ def _name_in_group(instance: str | None, layout: str) -> str | None:
     under another layout it comes as somebody new; the old name loses its share with its session.
     """
     return instance and f"{instance}-{layout}"
-
-
-async def _next_batches(consumer: AIOKafkaConsumer, size: int) -> list[_Batch]:
-    """What has come; from a backlog two batches, which share no partition and so no key.
-
-    While the database works on one of them, we work on the other.
-    """
-    first = await consumer.getmany(timeout_ms=POLL_MS, max_records=size)
-    others = consumer.assignment() - first.keys()
-    if sum(len(records) for records in first.values()) < size or not others:
-        return [first] if first else []
-    second = await consumer.getmany(*others, timeout_ms=0, max_records=size)
-    return [first, second] if second else [first]
 
 
 def _behind(consumer: AIOKafkaConsumer, partition: TopicPartition) -> int | None:

@@ -130,6 +130,7 @@ async def test_a_backlog_is_handled_by_two_at_a_time_in_order_per_key(
 
         await eventually(all_sent)
     at_work, most = 0, 0
+    both = asyncio.Event()
     router = EventRouter()
 
     @router.on_batch(TaskCompleted)
@@ -137,6 +138,9 @@ async def test_a_backlog_is_handled_by_two_at_a_time_in_order_per_key(
         nonlocal at_work, most
         at_work += 1
         most = max(most, at_work)
+        if at_work == 2:
+            both.set()
+        await both.wait()
         rows = [{"task_id": event.data.task_id, "what": str(event.data.cycle)} for event in events]
         await session.execute(insert(Effect), rows)
         at_work -= 1
