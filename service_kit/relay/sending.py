@@ -3,7 +3,9 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
+from datetime import datetime
 from functools import lru_cache
+from typing import Any, NamedTuple
 
 import asyncpg
 import orjson
@@ -42,8 +44,15 @@ def _place_of(key: bytes, partitions: int) -> int:
 
 
 @lru_cache(maxsize=1000)
-def _type_of(topic: str, name: str, version: int) -> bytes:
-    return type_name(topic, name, version).encode()
+def _moment(moment: datetime) -> bytes:
+    return moment_text(moment).encode()
+
+
+class _Form(NamedTuple):
+    """What all facts of one version of one event have in common on the broker."""
+
+    frame: bytes
+    headers: tuple[tuple[str, bytes], ...]
 
 
 class Sender:
@@ -54,6 +63,7 @@ class Sender:
         self._source = f"/{settings.name}".encode()
         registry = settings.public_urls.get("registry", settings.registry_url)
         self._schemas = f"{registry}/schemas/ids/".encode()
+        self._forms: dict[tuple[str, str, int, int | None], _Form] = {}
         self._producer = AIOKafkaProducer(
             bootstrap_servers=settings.kafka_servers,
             client_id=f"{settings.name}-relay",
@@ -88,12 +98,7 @@ class Sender:
         answers = []
         batch = self._producer.create_batch()
         for row in rows:
-            record = {
-                "timestamp": None,
-                "key": row["key"].encode(),
-                "value": self._value(row),
-                "headers": self._headers(row),
-            }
+            record = self._record(row)
             if batch.append(**record) is None:
                 answers.append(await self._producer.send_batch(batch, topic, partition=partition))
                 batch = self._producer.create_batch()
@@ -110,27 +115,36 @@ class Sender:
         except (KafkaError, TimeoutError, OSError) as error:
             log.warning("producer_not_closed_cleanly", error=type(error).__name__)
 
-    def _value(self, row: asyncpg.Record) -> bytes:
-        data: bytes = row["data"]
-        if row["schema_id"] is None or self._framing.get(row["topic"]) == "plain":
-            return data
-        return b"\x00" + int(row["schema_id"]).to_bytes(4, "big") + data
-
-    def _headers(self, row: asyncpg.Record) -> list[tuple[str, bytes]]:
+    def _record(self, row: asyncpg.Record) -> dict[str, Any]:
+        key = row["key"].encode()
+        form = self._form(row["topic"], row["name"], row["version"], row["schema_id"])
         if row["headers"] is not None:
             # asyncpg answers jsonb as text.
-            return [(name, str(value).encode()) for name, value in orjson.loads(row["headers"]).items()]
-        headers = [
-            ("ce_specversion", b"1.0"),
-            ("ce_id", str(row["event_id"]).encode()),
-            ("ce_type", _type_of(row["topic"], row["name"], row["version"])),
-            ("ce_source", self._source),
-            ("ce_time", moment_text(row["occurred_at"]).encode()),
-            ("ce_subject", row["key"].encode()),
-            ("ce_dataschema", self._schemas + str(row["schema_id"]).encode()),
-            ("content-type", b"application/json"),
-        ]
-        for name, column in TRACES:
-            if (value := row[column]) is not None:
-                headers.append((name, value.encode()))
-        return headers
+            headers = [(name, str(value).encode()) for name, value in orjson.loads(row["headers"]).items()]
+        else:
+            headers = [
+                *form.headers,
+                ("ce_id", str(row["event_id"]).encode()),
+                ("ce_time", _moment(row["occurred_at"])),
+                ("ce_subject", key),
+            ]
+            for name, column in TRACES:
+                if (value := row[column]) is not None:
+                    headers.append((name, value.encode()))
+        return {"timestamp": None, "key": key, "value": form.frame + row["data"], "headers": headers}
+
+    def _form(self, topic: str, name: str, version: int, schema_id: int | None) -> _Form:
+        kind = topic, name, version, schema_id
+        if kind not in self._forms:
+            plain = self._framing.get(topic) == "plain"
+            self._forms[kind] = _Form(
+                b"" if schema_id is None or plain else b"\x00" + schema_id.to_bytes(4, "big"),
+                (
+                    ("ce_specversion", b"1.0"),
+                    ("ce_type", type_name(topic, name, version).encode()),
+                    ("ce_source", self._source),
+                    ("ce_dataschema", self._schemas + str(schema_id).encode()),
+                    ("content-type", b"application/json"),
+                ),
+            )
+        return self._forms[kind]
