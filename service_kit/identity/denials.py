@@ -45,6 +45,7 @@ class Denials:
         self._ended: Recent[str, bool] = Recent(KEPT_S, now)
         self._blocked: Recent[UUID, bool] = Recent(KEPT_S, now)
         self._roles: Recent[UUID, Role] = Recent(KEPT_S, now)
+        self._listeners: list[Callable[[], None]] = []
 
     def __len__(self) -> int:
         return len(self._ended) + len(self._blocked) + len(self._roles)
@@ -60,7 +61,13 @@ class Denials:
             case AccountRoleChanged():
                 self._roles.put(fact.user_guid, fact.role)
             case _:
-                pass
+                return
+        for listener in self._listeners:
+            listener()
+
+    def on_hearing(self, listener: Callable[[], None]) -> None:
+        """Call it after every fact that was taken in: somebody may be refused from now on."""
+        self._listeners.append(listener)
 
     def refuses(self, user: CurrentUser) -> bool:
         """Whether this person was blocked, signed out or given another role since the token was made."""

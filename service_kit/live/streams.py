@@ -3,7 +3,8 @@
 Every web process listens for itself, so that any of them may hold a stream and any may make the change. The
 id of an event is a place in the order of transactions; a browser that was away hands it back and hears
 everything since, from whichever process it meets. A stream holds the set of topics that wait for it and no
-more: whatever happens meanwhile, it is as large as its page has topics.
+more: whatever happens meanwhile, it is as large as its page has topics. A page whose person is signed out
+elsewhere is told so as the last word of its stream.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated, Any
 
 import structlog
@@ -26,12 +28,12 @@ from starlette.responses import Response, StreamingResponse
 
 from service_kit.database import Database, will_pass
 from service_kit.errors import FieldError, Invalid, Unavailable
-from service_kit.identity.people import Actor
+from service_kit.identity.people import Visitor
 from service_kit.listening import listen
 from service_kit.live.changes import CHANNEL, KEPT_FOR, live_changes
 from service_kit.roles import CurrentUser
 from service_kit.serving.beside import beside
-from service_kit.serving.runtime import Runtime
+from service_kit.serving.runtime import Runtime, runtime_of
 from service_kit.telemetry import LIVE_STREAMS
 from service_kit.text import message as _
 
@@ -64,6 +66,7 @@ TOPICS_OF_A_PAGE_MAX = 8
 SEEN_MAX = 50_000
 NAME_LENGTH_MAX = 100
 EVERYTHING = "*"
+SIGNED_OUT = b"event: signed-out\ndata:\n\n"
 MARK = text("select pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
 SINCE_MARK = text("""
     with snapshot as (select pg_snapshot_xmin(pg_current_snapshot())::text::bigint as mark)
@@ -84,6 +87,9 @@ class Stream:
 
     waiting: set[str] = field(default_factory=set)
     """Names that have changed and were not told yet."""
+
+    refused: Callable[[], bool] = lambda: False
+    """Whether whoever opened the page was signed out, blocked or given another role since."""
 
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     closed: bool = False
@@ -133,6 +139,12 @@ class LiveUpdates:
         for stream in list(self._open):
             stream.close()
 
+    def end_refused(self) -> None:
+        """End the streams of those who are not let in any more."""
+        for stream in list(self._open):
+            if stream.refused():
+                stream.close()
+
     async def missed(self, stream: Stream, since: str) -> set[str]:
         """Names that changed since a mark; all of them when nobody can tell any more."""
         place = place_of(since)
@@ -148,11 +160,13 @@ class LiveUpdates:
             return names_of(stream, set(rows))
 
     @asynccontextmanager
-    async def opened(self, topics: Mapping[str, str]) -> AsyncIterator[Stream]:
+    async def opened(
+        self, topics: Mapping[str, str], refused: Callable[[], bool] = lambda: False
+    ) -> AsyncIterator[Stream]:
         """A stream that hears from now on. Raises `Unavailable` when this process holds too many."""
         if len(self._open) >= STREAMS_MAX:
             raise Unavailable(_("Too many pages follow along; this one still works by reloading."))
-        stream = Stream(topics)
+        stream = Stream(topics, refused=refused)
         self._open.add(stream)
         for topic in topics:
             self._streams[topic].add(stream)
@@ -244,6 +258,7 @@ async def live_updates(app: FastAPI, runtime: Runtime) -> AsyncIterator[None]:
     """Follow along while the process runs; enter it in the service's `setup`."""
     live = LiveUpdates(lambda: runtime.database)
     app.state.live = live
+    runtime.denials.on_hearing(live.end_refused)
     with _closing_at_the_signal(live):
         async with beside("live_updates", live.run):
             try:
@@ -292,34 +307,46 @@ def live_routes(known: Topics) -> APIRouter:
     @router.get("/live")
     async def live(
         request: Request,
-        actor: Actor,
+        visitor: Visitor,
         on: Annotated[list[str], Query(max_length=TOPICS_OF_A_PAGE_MAX)],
         since: Annotated[str, Query(max_length=30)] = "",
     ) -> Response:
         updates = live_of(request)
         if updates is None:
             raise Unavailable(_("This page does not follow along for the moment."))
+        if visitor is None:
+            # The script of a page cannot read the status of a refused stream, only what a stream says.
+            return _stream(_last_word())
         topics = {}
         for name in on:
             kind, _colon, argument = name[:NAME_LENGTH_MAX].partition(":")
-            topic = known[kind](actor, argument) if kind in known else None
+            topic = known[kind](visitor, argument) if kind in known else None
             if topic is None:
                 text_ = _("There is nothing of this name to follow.")
                 raise Invalid(text_, errors=[FieldError("on", text_)])
             topics[topic] = name
         # What the browser heard last stands above where the page began.
         last = request.headers.get("Last-Event-ID", since)
-        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "Content-Encoding": "identity"}
-        return StreamingResponse(
-            _events(updates, topics, last), media_type="text/event-stream", headers=headers
-        )
+        refused = partial(runtime_of(request).denials.refuses, visitor)
+        return _stream(_events(updates, topics, last, refused))
 
     return router
 
 
-async def _events(updates: LiveUpdates, topics: Mapping[str, str], since: str) -> AsyncIterator[bytes]:
+def _stream(events: AsyncIterator[bytes]) -> Response:
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "Content-Encoding": "identity"}
+    return StreamingResponse(events, media_type="text/event-stream", headers=headers)
+
+
+async def _last_word() -> AsyncIterator[bytes]:
+    yield SIGNED_OUT
+
+
+async def _events(
+    updates: LiveUpdates, topics: Mapping[str, str], since: str, refused: Callable[[], bool] = lambda: False
+) -> AsyncIterator[bytes]:
     deadline = asyncio.get_running_loop().time() + random.uniform(*LIFE_S)  # noqa: S311  spreads returns
-    async with updates.opened(topics) as stream:
+    async with updates.opened(topics, refused) as stream:
         yield f"retry: {RETRY_MS}\n\n".encode()
         # Heard from now on, then what was before: nothing lies between.
         if missed := await updates.missed(stream, since):
@@ -339,3 +366,5 @@ async def _events(updates: LiveUpdates, topics: Mapping[str, str], since: str) -
                 # The mark may lie before what is told here: then it is told again, never lost.
                 yield f"id: {updates.mark()}\nevent: changed\ndata: {' '.join(sorted(names))}\n\n".encode()
                 await asyncio.sleep(PAUSE_S)
+        if refused():
+            yield SIGNED_OUT

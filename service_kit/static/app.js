@@ -179,8 +179,9 @@
     for (const name of body.dataset.liveOn.split(" ")) address.searchParams.append("on", name);
     address.searchParams.set("since", mark);
     stream = new EventSource(address);
-    stream.addEventListener("open", connected);
-    stream.addEventListener("here", (event) => { mark = event.lastEventId || mark; });
+    // An open stream is not yet one that follows along: it may have to say that nobody is signed in.
+    stream.addEventListener("here", (event) => { mark = event.lastEventId || mark; connected(); });
+    stream.addEventListener("signed-out", signedOut);
     stream.addEventListener("changed", (event) => {
       mark = event.lastEventId || mark;
       for (const name of event.data.split(" ")) wanted.add(name);
@@ -238,6 +239,15 @@
 
   function disconnected() {
     cut ||= setTimeout(() => { banner.textContent = body.dataset.textCut; }, navigator.onLine ? OFFLINE_MS : 0);
+  }
+
+  // The page stays as it is, with what is half typed in it; whoever signs in again in another tab finds it
+  // following along as before.
+  function signedOut() {
+    unfollow(false);
+    clearTimeout(cut);
+    cut = 0;
+    banner.replaceChildren(document.getElementById("signed-out").content.cloneNode(true));
   }
 
   async function refresh(names) {

@@ -130,6 +130,19 @@ async def test_a_page_without_connection_says_so_and_catches_up(signed_in: SignI
         await expect(page.locator("#connection")).to_be_empty()
 
 
+async def test_a_page_whose_session_ended_elsewhere_says_so_and_leads_back(signed_in: SignIn) -> None:
+    async with signed_in("worker4") as page, signed_in("worker4") as elsewhere:
+        await page.goto("/tracker/done")
+        await page.goto("/tracker/")
+        await elsewhere.goto("/auth/security")
+        await elsewhere.get_by_role("button", name="Sign out everywhere", exact=True).click()
+        await elsewhere.get_by_role("dialog").get_by_role("button").last.click()
+        await expect(page.locator("#connection")).to_contain_text("Your session has ended.")
+        await expect(page.locator(".who")).to_be_visible()
+        await page.locator("#connection").get_by_role("link", name="Sign in again").click()
+        await expect(page.locator("input[name=login]")).to_be_visible()
+
+
 async def test_the_keyboard_alone_is_enough(signed_in: SignIn) -> None:
     title = f"[KEY-7] - Count the feathers {time.time_ns()}"
     async with signed_in("manager") as page:

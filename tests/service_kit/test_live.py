@@ -2,11 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from functools import partial
+from uuid import UUID, uuid4
 
 import pytest
 
+from service_kit.identity.denials import Denials, SessionEnded
 from service_kit.live.changes import TOPICS_MAX, announce
-from service_kit.live.streams import LiveUpdates, Stream, _events
+from service_kit.live.streams import SIGNED_OUT, LiveUpdates, Stream, _events
+from service_kit.roles import CurrentUser, Role
 from tests.support.running import eventually, in_background
 from tests.support.services import Service
 
@@ -141,3 +146,22 @@ async def test_an_event_carries_a_mark_to_go_on_from_and_closing_ends_the_stream
     assert live.streams == 0
     async with live.opened({"b": "second"}) as stream:
         assert await live.missed(stream, mark) == set()
+
+
+async def test_who_is_signed_out_elsewhere_hears_it_as_the_last_word_and_nobody_else_does(
+    live: LiveUpdates,
+) -> None:
+    ended, stays = Denials(), Denials()
+    ended.on_hearing(live.end_refused)
+    user = CurrentUser(guid=uuid4(), role=Role.WORKER, session_id=str(uuid4()))
+    events = _events(live, {"a": "mine"}, live.mark(), partial(ended.refuses, user))
+    others = _events(live, {"a": "mine"}, live.mark(), partial(stays.refuses, user))
+    for begun in (events, others):
+        assert b"retry:" in await anext(begun)
+        assert b"event: here" in await anext(begun)
+    assert live.streams == 2
+    ended.hear(SessionEnded(session_id=UUID(user.session_id), ended_at=datetime.now(UTC)))
+    assert [event async for event in events] == [SIGNED_OUT]
+    assert live.streams == 1
+    live.close()
+    assert [event async for event in others] == []
