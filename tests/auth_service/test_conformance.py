@@ -8,6 +8,7 @@ from tests.auth_service.exchange import (
     BILLING,
     CLIENTS,
     DEVICE_CODE,
+    ISSUER,
     ORIGIN,
     PUBLIC_URLS,
     TRACKER,
@@ -139,6 +140,17 @@ class TestAuthorizationRequests:
         nothing = await browser.ask(scope="fly")
         assert httpx2.URL(nothing.headers["Location"]).params["error"] == "invalid_scope"
 
+    @pytest.mark.parametrize(
+        ("asked", "error"),
+        [(None, "invalid_request"), ("token", "unsupported_response_type")],
+    )
+    async def test_response_type(self, auth: Auth, asked: str | None, error: str) -> None:
+        """RFC 6749, 4.1.2.1: a missing one and one that is not there are told apart."""
+        refused = await (await auth.signed_in()).ask(response_type=asked)
+        answer = httpx2.URL(refused.headers["Location"]).params
+        assert answer["error"] == error
+        assert answer["error_description"].count("support") <= 1
+
     async def test_parameters_that_change_nothing_here(self, auth: Auth) -> None:
         """OpenID Connect Core, 15.1: they may be ignored, but are no mistake."""
         browser = await auth.signed_in()
@@ -146,6 +158,45 @@ class TestAuthorizationRequests:
             display="popup", claims_locales="ru en", ui_locales="fr ru", acr_values="urn:x", claims="{}"
         )
         assert "code=" in asked.headers["Location"]
+
+
+class TestTokenEndpoint:
+    async def test_nothing_is_asked_for(self, auth: Auth) -> None:
+        """RFC 6749, 5.2: a missing parameter is an invalid request, not an unknown grant."""
+        nothing, unknown = await auth.token({}), await auth.token({"grant_type": "urn:x"})
+        assert nothing.json()["error"] == "invalid_request"
+        assert unknown.json()["error"] == "unsupported_grant_type"
+
+    async def test_the_challenge_names_a_realm(self, auth: Auth) -> None:
+        """RFC 7617, 2: without a realm it is none; what went wrong is told in the body."""
+        answer = await auth.token({"grant_type": "client_credentials"}, httpx2.BasicAuth("tracker", "wrong"))
+        assert answer.headers.get_list("WWW-Authenticate") == [f'Basic realm="{ISSUER}"']
+        assert answer.json()["error"] == "invalid_client"
+
+    async def test_two_clients_at_once(self, auth: Auth) -> None:
+        """RFC 6749, 3.2.1: `client_id` in the form says who asks, and is who has proven it."""
+        form = {"grant_type": "client_credentials", "client_id": "billing"}
+        assert (await auth.token(form)).json()["error"] == "invalid_request"
+        assert (await auth.token(form | {"client_id": "tracker"})).status_code == 200
+
+    async def test_scopes_of_which_none_is_granted(self, auth: Auth) -> None:
+        """RFC 6749, 5.2: such a request is refused; a token without what was asked for helps nobody."""
+        form = {"grant_type": "client_credentials"}
+        assert (await auth.token(form | {"scope": "fly"})).json()["error"] == "invalid_scope"
+        assert (await auth.token(form | {"scope": "fly openid"})).json()["scope"] == "openid"
+        async with auth.client() as client:
+            device = {"client_id": "television", "scope": "fly"}
+            refused = await client.post("/device_authorization", data=device)
+        assert (refused.status_code, refused.json()["error"]) == (400, "invalid_scope")
+
+    async def test_hints_that_nobody_knows(self, auth: Auth) -> None:
+        """RFC 7009, 2.1 and 7662, 2.1: a hint helps to search; an unknown or wrong one changes nothing."""
+        tokens = await auth.tokens()
+        form = {"token": tokens["refresh_token"], "token_type_hint": "urn:x"}
+        async with auth.client(auth=TRACKER) as client:
+            assert (await client.post("/introspect", data=form)).json()["active"] is True
+            assert (await client.post("/revoke", data=form)).status_code == 200
+        assert await auth.introspected(tokens["refresh_token"]) == {"active": False}
 
 
 class TestDevices:
@@ -169,6 +220,17 @@ class TestDevices:
         assert (await auth.claims(tokens["access_token"]))["aud"] == [billing]
         renewed = await auth.refresh(tokens["refresh_token"], None, client_id="television")
         assert (await auth.claims(renewed.json()["access_token"]))["aud"] == [billing]
+
+    async def test_a_code_of_another_client(self, make_auth: MakeAuth) -> None:
+        """RFC 6749, 5.2: it holds for nobody else, and their try neither slows nor ends it."""
+        auth = await make_auth(clients=CLIENTS | {"radio": CLIENTS["television"]})
+        async with auth.client() as client:
+            begun = (await client.post("/device_authorization", data={"client_id": "television"})).json()
+        form = {"grant_type": DEVICE_CODE, "device_code": begun["device_code"]}
+        foreign = await auth.token(form | {"client_id": "radio"}, None)
+        assert (foreign.status_code, foreign.json()["error"]) == (400, "invalid_grant")
+        own = await auth.token(form | {"client_id": "television"}, None)
+        assert own.json()["error"] == "authorization_pending"
 
     async def test_a_client_that_may_not(self, auth: Auth) -> None:
         """RFC 6749, 5.2: it is told that this grant is not for it."""

@@ -8,7 +8,12 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from uuid import UUID
 
 from authlib.oauth2 import OAuth2Error
-from authlib.oauth2.rfc6749 import AccessDeniedError, InvalidRequestError, InvalidScopeError
+from authlib.oauth2.rfc6749 import (
+    AccessDeniedError,
+    InvalidRequestError,
+    InvalidScopeError,
+    UnsupportedResponseTypeError,
+)
 from sqlalchemy.orm import Session as SyncSession
 
 from auth_service.commands.oauth.client import ProviderClient
@@ -159,6 +164,7 @@ class _Authorization:
             raise InvalidRequestError("A parameter is there twice.")
         if any(len(value) > PARAMETER_LENGTH_MAX or "\x00" in value for _, value in self._call.parameters):
             raise InvalidRequestError("A parameter is too long or has forbidden characters.")
+        self._refuse_response_type()
         if self._call.one("response_mode") not in {None, *RESPONSE_MODES}:
             raise InvalidRequestError("This response_mode is not supported.")
         self._refuse_request_object()
@@ -177,6 +183,13 @@ class _Authorization:
             )
             if self._hinted is None:
                 raise InvalidRequestError("Invalid id_token_hint.")
+
+    def _refuse_response_type(self) -> None:
+        wanted = self._call.one("response_type")
+        if wanted is None:
+            raise InvalidRequestError("Missing 'response_type'")
+        if wanted != "code":
+            raise UnsupportedResponseTypeError(wanted)
 
     def _refuse_request_object(self) -> None:
         for name in ("request", "request_uri"):

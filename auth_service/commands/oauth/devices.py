@@ -4,7 +4,7 @@ import secrets
 from datetime import timedelta
 from typing import Any
 
-from authlib.oauth2.rfc6749 import InvalidGrantError, UnauthorizedClientError
+from authlib.oauth2.rfc6749 import InvalidGrantError, InvalidScopeError, UnauthorizedClientError
 from authlib.oauth2.rfc8628 import DeviceAuthorizationEndpoint
 from authlib.oauth2.rfc8628 import DeviceCodeGrant as StandardDeviceCodeGrant
 from sqlalchemy import select
@@ -37,6 +37,8 @@ class DeviceAuthorization(DeviceAuthorizationEndpoint):
             raise UnauthorizedClientError("The client may not use the device flow.")
         allowed = allowed_audiences(self.server.settings, client.row)
         chosen_audiences(allowed, None, self.server.call.resources)
+        if not client.get_allowed_scope(request.payload.scope):
+            raise InvalidScopeError
         return client
 
     def generate_user_code(self) -> str:
@@ -90,10 +92,20 @@ class DeviceCodeGrant(StandardDeviceCodeGrant):
     TOKEN_ENDPOINT_AUTH_METHODS = CONFIDENTIAL_OR_PUBLIC
     server: ProviderServer
 
+    def authenticate_token_endpoint_client(self) -> ProviderClient:
+        client: ProviderClient = super().authenticate_token_endpoint_client()
+        self.request.client = client
+        return client
+
     def query_device_credential(self, device_code: str) -> WaitingDevice:
         # The row lock lets one of several simultaneous redemptions through.
         row = self.server.session.scalar(
-            select(DeviceGrant).where(DeviceGrant.device_digest == digest(device_code)).with_for_update()
+            select(DeviceGrant)
+            .where(
+                DeviceGrant.device_digest == digest(device_code),
+                DeviceGrant.client_id == self.request.client.client_id,
+            )
+            .with_for_update()
         )
         if row is None:
             raise InvalidGrantError("Invalid 'device_code'")

@@ -46,6 +46,8 @@ def exchange_from_memory(provider: Provider, call: OAuthCall) -> OAuthAnswer | N
 
 
 def _token(call: OAuthCall, server: ProviderServer) -> OAuthAnswer:
+    if call.one("grant_type") is None:
+        raise InvalidRequestError("Missing 'grant_type'")
     provider = server.provider
     server.register_grant(AuthorizationCodeGrant, [S256Required(), IdTokenByCode(provider)])
     server.register_grant(RefreshTokenGrant, [IdTokenByRefresh(provider)])
@@ -129,3 +131,6 @@ def _refuse_ambiguous(call: OAuthCall) -> None:
     proofs = (call.basic, call.one("client_secret"), call.one("client_assertion"))
     if sum(proof is not None for proof in proofs) > 1:
         raise InvalidRequestError("Use one method of client authentication, not two.")
+    named = call.one("client_id")
+    if call.basic is not None and named is not None and call.claimed_client not in {"", named}:
+        raise InvalidRequestError("The form names another client than the header.")

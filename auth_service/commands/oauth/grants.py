@@ -3,7 +3,7 @@
 import re
 from datetime import timedelta
 
-from authlib.oauth2.rfc6749 import InvalidRequestError, grants
+from authlib.oauth2.rfc6749 import InvalidRequestError, InvalidScopeError, grants
 from authlib.oauth2.rfc7636 import CodeChallenge
 from sqlalchemy import select, update
 
@@ -155,6 +155,12 @@ def _let_nonce_do(request: ProviderRequest) -> None:
 
 class ClientCredentialsGrant(grants.ClientCredentialsGrant):
     TOKEN_ENDPOINT_AUTH_METHODS = CONFIDENTIAL
+
+    def validate_token_request(self) -> None:
+        super().validate_token_request()
+        asked = self.request.payload.scope
+        if asked and not self.request.client.get_allowed_scope(asked):
+            raise InvalidScopeError
 
 
 def revoke_family(server: ProviderServer, family_id: object, reason: str) -> None:

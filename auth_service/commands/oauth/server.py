@@ -3,7 +3,7 @@
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from secrets import token_urlsafe
 from typing import Any
@@ -228,7 +228,12 @@ class ProviderServer(AuthorizationServer):
             # One answer for all who are not known or have not proven it (RFC 6749, 5.2).
             error.status_code = 401
         answer: OAuthAnswer = super().handle_error_response(request, error)
-        return answer
+        if not isinstance(error, InvalidClientError):
+            return answer
+        # Authlib's challenge lacks the realm, without which there is none (RFC 7617, 2).
+        challenge = ("WWW-Authenticate", f'Basic realm="{self.settings.issuer}"')
+        others = [header for header in answer.headers if header[0] != challenge[0]]
+        return replace(answer, headers=(*others, challenge))
 
     def create_oauth2_request(self, request: OAuthCall | ProviderRequest) -> ProviderRequest:
         # Authlib wraps again what it has wrapped before, once per registered endpoint.
