@@ -34,11 +34,15 @@ from service_kit.database import Database, ReadSession, Session
 from service_kit.errors import ServiceError
 from service_kit.roles import Role
 from service_kit.schema_client import SchemaClient
+from service_kit.telemetry import caller_address
 from service_kit.text import message as _
 
 REGISTRY_ANSWERS_WITHIN_S = 20
 LOCAL_CLIENT = "local-command-line"
 CONSOLE = "ates token"
+HERE = "console"
+"""What the audit log says of from where."""
+
 LOCAL_SCOPE = "openid profile email"
 
 
@@ -66,6 +70,7 @@ def run(command: Callable[[Console], Awaitable[None]]) -> None:
     """Run one command; a refusal is a sentence and exit code 1."""
 
     async def inside() -> None:
+        caller_address.set(HERE)
         settings = AuthSettings()
         schemas = SchemaClient(settings.registry_url)
         context = Context(settings=settings, clock=SystemClock.of(settings), schemas=schemas)

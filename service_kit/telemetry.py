@@ -22,6 +22,9 @@ speaking: ContextVar[tuple[str, str] | None] = ContextVar("speaking", default=No
 correlation_id: ContextVar[str | None] = ContextVar("correlation_id", default=None)
 """Follows one click through every service: request, outbox row, header, consumer, next outbox row."""
 
+caller_address: ContextVar[str | None] = ContextVar("caller_address", default=None)
+"""From where this request came; absent where nobody asked, as in a worker's timetable."""
+
 causation_id: ContextVar[str | None] = ContextVar("causation_id", default=None)
 """The event whose handling says the next one."""
 

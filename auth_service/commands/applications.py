@@ -33,7 +33,7 @@ RETRY_AFTER_S = 3600
 
 
 async def apply_for_account(
-    session: Session, *, name: str, login: str, email: str, about: str, locale: str, address: str
+    session: Session, *, name: str, login: str, email: str, about: str, locale: str
 ) -> None:
     """Put somebody into the queue and confirm it by a letter.
 
@@ -56,7 +56,7 @@ async def apply_for_account(
         "asked_at": datetime.now(UTC),
     }
     await session.execute(insert(Application).values(values).on_conflict_do_nothing())
-    record(session, "application_made", address=address)
+    record(session, "application_made")
     await queue_letter(session, "applied", {"name": str(values["name"]), "email": cleaned}, locale=locale)
 
 

@@ -29,7 +29,7 @@ async def make_link(session: Session, account_id: UUID, purpose: Purpose) -> str
     return token
 
 
-async def set_password_by_link(session: Session, token: str, password_hash: str, address: str) -> Account:
+async def set_password_by_link(session: Session, token: str, password_hash: str) -> Account:
     """Set the password; every session ends and every link of the account is used up. Raises `DeadLink`."""
     account: Account | None = await session.scalar(
         select(Account)
@@ -50,7 +50,7 @@ async def set_password_by_link(session: Session, token: str, password_hash: str,
     await forget_links(session, account.id)
     # Whoever was locked out by somebody else's guesses gets in again.
     await clear_guesses(session, account.login)
-    record(session, "password_reset", actor_id=account.id, account_id=account.id, address=address)
+    record(session, "password_reset", actor_id=account.id, account_id=account.id)
     await end_sessions_of(session, account.id, reason="password changed")
     return account
 

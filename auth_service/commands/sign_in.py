@@ -140,9 +140,9 @@ async def complete_sign_in(
     return await begin_signed_in(session, settings, owner.id, seat, (half.first, "otp"), wiped=wiped)
 
 
-def note_failed_sign_in(session: Session, account_id: UUID | None, *, address: str, reason: str) -> None:
+def note_failed_sign_in(session: Session, account_id: UUID | None, *, reason: str) -> None:
     """Keep why, for the admins; the person at the form is always told the same."""
-    record(session, "sign_in_failed", account_id=account_id, address=address, details={"reason": reason})
+    record(session, "sign_in_failed", account_id=account_id, details={"reason": reason})
 
 
 async def begin_signed_in(

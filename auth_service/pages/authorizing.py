@@ -25,7 +25,6 @@ from auth_service.pages.sign_on import (
     OwnSettings,
     Person,
     SignedIn,
-    address_of,
 )
 from auth_service.queries.keys import Keys
 from auth_service.settings import AuthSettings
@@ -97,9 +96,7 @@ async def _outcome(
     *,
     consent: bool | None = None,
 ) -> Outcome:
-    call = OAuthCall(
-        method="GET", uri=f"{settings.issuer}/authorize", query=pairs, address=address_of(request)
-    )
+    call = OAuthCall(method="GET", uri=f"{settings.issuer}/authorize", query=pairs)
     # A GET that writes: the code it makes is of use only to the client that asked.
     async with runtime_of(request).database.transaction() as session:
         provider = Provider(settings, await keys.ring(session), request.app.state.clients)

@@ -94,7 +94,7 @@ async def take_code(
     if done is None:
         async with database.transaction() as session:
             reason = "wrong code of a letter" if admitted else "too many codes"
-            note_failed_sign_in(session, None, address=seat.address, reason=reason)
+            note_failed_sign_in(session, None, reason=reason)
         await let_sign_in_lead_on(request, settings, target)
         return render(request, "auth/sign_in_letter_code.html", {"error": WRONG_CODE}, status=401)
     response = lead_on(settings, target, done)

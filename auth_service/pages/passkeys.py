@@ -116,7 +116,7 @@ async def take_passkey(
             )
     except WrongPasskey:
         async with database.transaction() as session:
-            note_failed_sign_in(session, None, address=seat.address, reason="wrong passkey")
+            note_failed_sign_in(session, None, reason="wrong passkey")
         raise
     response = JSONResponse({"location": safe_next(settings, shown.next)})
     set_cookie(response, settings, secret)

@@ -90,7 +90,7 @@ async def take_new_password(
             return render(request, "auth/new_password.html", found, status=error.status)
         password_hash = await passwords.make(new)
         async with database.transaction() as session:
-            account = await set_password_by_link(session, token, password_hash, address_of(request))
+            account = await set_password_by_link(session, token, password_hash)
             await queue_letter(session, "password_changed", {"account": str(account.id)})
     except DeadLink as error:
         return _dead(request, settings, error)

@@ -97,7 +97,6 @@ async def take_sign_in(
             note_failed_sign_in(
                 session,
                 account.id if account is not None else None,
-                address=seat.address,
                 reason=_reason(blocked=None if account is None else account.blocked, admitted=admitted),
             )
         return await _form(request, settings, login=login, next_path=target, error=NOT_SIGNED_IN, status=401)
@@ -136,7 +135,7 @@ async def take_code(
     if secret is None:
         async with database.transaction() as session:
             reason = "wrong code" if admitted else "too many codes"
-            note_failed_sign_in(session, half.account_id, address=seat.address, reason=reason)
+            note_failed_sign_in(session, half.account_id, reason=reason)
         await let_sign_in_lead_on(request, settings, target)
         return render(request, "auth/sign_in_code.html", {"error": WRONG_CODE}, status=401)
     response = lead_on(settings, target, secret)

@@ -23,7 +23,14 @@ from service_kit.serving.failures import respond
 from service_kit.serving.runtime import own_path
 from service_kit.serving.transactions import SAFE_METHODS
 from service_kit.settings import ServiceSettings
-from service_kit.telemetry import REQUEST_SECONDS, REQUESTS, correlation_id, name_span, request_span
+from service_kit.telemetry import (
+    REQUEST_SECONDS,
+    REQUESTS,
+    caller_address,
+    correlation_id,
+    name_span,
+    request_span,
+)
 from service_kit.text import LOCALES, in_locale, preferred_locale
 from service_kit.text import message as _
 
@@ -85,10 +92,13 @@ class Frame:
         chosen = _chosen_locale(headers)
         state["locale_chosen"] = chosen is not None
         correlation = correlation_id.set(state["request_id"])
+        client: tuple[str, int] | None = scope.get("client")
+        caller = caller_address.set(None if client is None else client[0])
         try:
             with in_locale(chosen or preferred_locale(headers.get("accept-language", ""))):
                 await self._serve(scope, receive, send)
         finally:
+            caller_address.reset(caller)
             correlation_id.reset(correlation)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:

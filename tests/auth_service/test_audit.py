@@ -43,6 +43,19 @@ class TestLog:
         (entry,) = csv.DictReader(response.text.splitlines())
         assert (entry["act"], entry["account"]) == ("account_created", person.id)
 
+    async def test_from_where(self, auth: Auth) -> None:
+        """Of every act that somebody asked for, an administrator's too, the log says from which address."""
+        person = await auth.person()
+        await (await auth.signed_in(person)).http.post("/logout")
+        await auth.change(person, role="manager")
+        await auth.change(person, blocked=True)
+        admin = await auth.signed_in()
+        exported = await admin.http.get("/audit.csv", params={"login": person.login})
+        told = {entry["act"]: entry["address"] for entry in csv.DictReader(exported.text.splitlines())}
+        assert told == dict.fromkeys(
+            ("account_created", "signed_in", "session_ended", "role_changed", "account_blocked"), "127.0.0.1"
+        )
+
     async def test_days(self, auth: Auth) -> None:
         """Found by days of the business zone, both included; an unreadable day is told."""
         person = await auth.person()

@@ -88,6 +88,16 @@ class TestKeys:
         assert await own_auth.value("select count(*) from audit_log where act = 'keys_rotated'") == 2
 
 
+class TestAudit:
+    async def test_what_the_console_did(self, own_auth: Auth) -> None:
+        """The log says that it was done here; it is found by its act."""
+        added = await console(own_auth, "create-client", "by-hand", "--grant", "client_credentials")
+        assert added.exit_code == 0, added.stderr
+        (line,) = (await console(own_auth, "audit", "--act", "client_created")).stdout.splitlines()
+        told = json.loads(line)
+        assert (told["client"], told["address"]) == ("by-hand", "console")
+
+
 class TestDatabase:
     def test_models_and_schema_agree(self, auth: Auth) -> None:
         """The migrations build what the models say."""

@@ -21,6 +21,5 @@ def give_consent(server: ProviderServer, account_id: UUID, client_id: str, scope
         actor_id=account_id,
         account_id=account_id,
         client_id=client_id,
-        address=server.call.address,
         details={"scopes": scopes},
     )

@@ -108,7 +108,6 @@ class AuthorizationCodeGrant(grants.AuthorizationCodeGrant):
             "code_replayed",
             account_id=row.account_id,
             client_id=row.client_id,
-            address=self.server.call.address,
         )
 
     def delete_authorization_code(self, authorization_code: IssuedCode) -> None:

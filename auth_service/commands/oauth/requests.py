@@ -24,7 +24,7 @@ class OAuthCall:
     form: Pairs = ()
     authorization: str | None = None
     address: str | None = None
-    """Network address of the caller, for the audit log."""
+    """Network address of the caller, for limits and the log of reused tokens."""
 
     @property
     def parameters(self) -> Pairs:
