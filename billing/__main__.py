@@ -20,6 +20,7 @@ from service_kit.collecting import leave_alone_what_is_loaded
 from service_kit.command_line import service_commands
 from service_kit.context import Context
 from service_kit.database import Database
+from service_kit.dead_letters import redrive_topic
 from service_kit.rereading import Rereader, Said
 from service_kit.schema_client import SchemaClient
 
@@ -125,6 +126,8 @@ async def _replay(
             told = time.monotonic()
             typer.echo(f"{progress.facts} facts read, {progress.position} of {progress.end} posted", err=True)
 
+    # What was put aside acted as it came back, repaired perhaps.
+    router.also_read(redrive_topic(settings.name))
     try:
         async with Rereader.open(settings, router) as facts:
             return await replay_ledger(database, facts, begin, repair=repair, tell=tell)

@@ -33,9 +33,10 @@ left join task_prices r on r.task_id = e.task_id
 where e.kind <> 'payout'
 order by e.task_id, e.kind collate "C", e.cycle
 """
+# What was heard is compared as it came: an integer of a contract may be of any size, and written 1.0.
 HEARD_WORK = """
 select (data->>'taskId')::uuid as task_id, case name when 'TaskAssigned' then 'fee' else 'reward' end as kind,
-       (data->>'cycle')::int as cycle, (data->>'userGuid')::uuid as account_id
+       (data->>'cycle')::numeric as cycle, (data->>'userGuid')::uuid as account_id
 from raw_events where topic = 'tracker.tasks' and name in ('TaskAssigned', 'TaskCompleted')
 order by 1, case name when 'TaskAssigned' then 'fee' else 'reward' end collate "C", 3
 """
@@ -50,8 +51,8 @@ order by e.id
 """
 HEARD_ENTRIES = """
 select (data->>'entryId')::uuid as id, data->>'kind' as kind, (data->>'taskId')::uuid as task_id,
-       (data->>'userGuid')::uuid as account_id, (data->>'amountCents')::bigint as amount_cents,
-       (data->>'balanceAfterCents')::bigint as balance_after_cents,
+       (data->>'userGuid')::uuid as account_id, (data->>'amountCents')::numeric as amount_cents,
+       (data->>'balanceAfterCents')::numeric as balance_after_cents,
        (data->>'businessDate')::date as business_date, (data->>'late')::boolean as late
 from raw_events where topic = 'billing.ledger' and name = 'EntryPosted' order by 1
 """
@@ -61,7 +62,7 @@ from payouts p left join letters l on l.payout_id = p.id order by p.id
 """
 HEARD_PAYOUTS = """
 select (data->>'payoutId')::uuid as id, (data->>'userGuid')::uuid as account_id,
-       (data->>'amountCents')::bigint as amount_cents, (data->>'businessDate')::date as business_date
+       (data->>'amountCents')::numeric as amount_cents, (data->>'businessDate')::date as business_date
 from raw_events where topic = 'billing.ledger' and name = 'PayoutMade' order by 1
 """
 

@@ -305,3 +305,14 @@ async def test_facts_not_yet_handled_are_no_difference(billing: Service, history
     topics.say(working_day(WORKERS, billing.clock.now()))
     _, found, _ = await replay(billing, topics)
     assert found.agree
+
+
+async def test_what_came_back_repaired_is_replayed_as_it_acted(billing: Service, history: Topics) -> None:
+    """The broken record still lies in its topic, under the same event id and before the repaired one."""
+    facts = working_day(WORKERS, billing.clock.now())
+    topics = history
+    topics.say([fact._replace(raw=b'{"cycle": "one"}') for fact in facts])
+    topics.say(facts)
+    await hear(billing, *facts)
+    _, found, _ = await replay(billing, topics)
+    assert found.agree, found.differences

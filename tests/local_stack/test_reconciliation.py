@@ -238,6 +238,18 @@ async def test_a_difference_names_its_task_and_account(books: Books) -> None:
     assert (missing.task_id, missing.account_id) == (str(TASKS[0]), str(WORKERS[0]))
 
 
+async def test_what_was_heard_may_be_any_integer_of_its_contract(books: Books) -> None:
+    """A contract sets no upper bound, and 1.0 is an integer of it: neither may end the comparison."""
+    change = "update raw_events set data = jsonb_set(data, '{{cycle}}', '{}') where name = '{}'"
+    await books.plant("analytics", change.format("1.0", "TaskAssigned"))
+    assert (await books.look()).agree
+    await books.plant("analytics", change.format(10**30, "TaskCompleted"))
+    assert {difference.what for difference in (await books.look()).differences} == {
+        "unheard_fact",
+        "surplus_fact",
+    }
+
+
 async def test_news_on_its_way_is_no_difference(books: Books) -> None:
     """What differs in the first look and has arrived by the next one is not reported."""
     fact = assigned(UUID(int=500), WORKERS[0], books.billing.clock.now())

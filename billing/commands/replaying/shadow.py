@@ -59,11 +59,14 @@ async def make_shadow(session: Session, begin: date | None) -> Progress:
         text("alter table pg_temp.outbox alter id set default nextval('pg_temp.replay_outbox_id')")
     )
     await session.execute(text(f"create temporary view day_figures as {figures}"))
+    # One event may have been said with several contents: a record that was put aside came back repaired. The
+    # inbox has the fingerprint of the one that acted.
     await session.execute(
         text(
-            "create temporary table replay_facts (event_id uuid primary key, type_name text not null,"
+            "create temporary table replay_facts (event_id uuid, type_name text not null,"
             " occurred_at timestamptz not null, raw bytea not null, moves_money boolean not null,"
-            " replayed boolean not null default false)"
+            " fingerprint bytea generated always as (sha256(raw)) stored,"
+            " replayed boolean not null default false, primary key (event_id, fingerprint))"
         )
     )
     await session.execute(

@@ -60,16 +60,17 @@ IN_THEIR_ORDER = text(
     select f.event_id, f.type_name, f.occurred_at, f.raw
     from entered c
     join public.journal_entries e on e.id = c.entry_id
-    join replay_facts f on f.event_id = e.event_id
+    join public.inbox i on i.event_id = e.event_id
+    join replay_facts f on f.event_id = i.event_id and f.fingerprint = i.fingerprint
     order by c.version
     """
 )
 
 WITHOUT_A_PLACE = text(
     """
-    update replay_facts set replayed = true where event_id in (
-        select f.event_id from replay_facts f
-        join public.inbox i on i.event_id = f.event_id
+    update replay_facts set replayed = true where (event_id, fingerprint) in (
+        select f.event_id, f.fingerprint from replay_facts f
+        join public.inbox i on i.event_id = f.event_id and i.fingerprint = f.fingerprint
         where f.event_id > :after and not f.replayed and f.moves_money = :money
           and not (f.moves_money and exists (
               select from public.journal_entries e
