@@ -1,5 +1,7 @@
 """Composition of the worker process: the relay of the facts, sign-out notices, letters, upkeep."""
 
+from functools import partial
+
 import httpx2
 import structlog
 
@@ -20,12 +22,11 @@ LETTER_MODE = 0o640
 """A letter holds a link: for us and the group of the mail system."""
 
 
-async def post_logout_token(address: str, token: str) -> bool:
+async def post_logout_token(http: httpx2.AsyncClient, address: str, token: str) -> bool:
     """Tell one client; anything but a clear yes is tried again later."""
     try:
-        async with httpx2.AsyncClient(timeout=CALL_TIMEOUT_S) as http:
-            answer = await http.post(address, data={"logout_token": token})
-    except httpx2.HTTPError as error:
+        answer = await http.post(address, data={"logout_token": token})
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         log.warning("logout_notice_undelivered", address=address, error=type(error).__name__)
         return False
     # 400 means that the client will never accept this token; repeating it would not help.
@@ -44,12 +45,19 @@ def work(settings: ServiceSettings, *, metrics_port: int, host: str) -> None:
 
     key_ring = Keys(secret_key)
 
-    async def tell_clients(context: WorkerContext) -> None:
+    async def tell_some(context: WorkerContext) -> int:
         async with context.database.transaction() as session:
             # Most ticks find nothing to do, and keys cost far more to read than a look.
-            if await logout.any_notice(session):
-                ring = await key_ring.ring(session)
-                await logout.deliver_notices(session, ring, own.issuer, post_logout_token)
+            if not await logout.any_notice(session):
+                return 0
+            ring = await key_ring.ring(session)
+            async with httpx2.AsyncClient(timeout=CALL_TIMEOUT_S) as http:
+                tell = partial(post_logout_token, http)
+                return await logout.deliver_notices(session, ring, own.issuer, tell)
+
+    async def tell_clients(context: WorkerContext) -> None:
+        while await tell_some(context):
+            pass
 
     async def upkeep(context: WorkerContext) -> None:
         async with context.database.transaction() as session:

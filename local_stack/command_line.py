@@ -186,7 +186,14 @@ def reconcile(
     sys.exit(0 if verdict.agree else 1)
 
 
-@commands.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+# What follows the service is its own, `--help` too.
+@commands.command(
+    context_settings={
+        "allow_extra_args": True,
+        "allow_interspersed_args": False,
+        "ignore_unknown_options": True,
+    }
+)
 def run(
     context: typer.Context,
     service: Annotated[str, typer.Argument(help="A service; what follows is a command of its own.")],

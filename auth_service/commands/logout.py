@@ -4,6 +4,7 @@ OpenID Connect Back-Channel Logout 1.0. The notice is written with the end of th
 delivers it.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
@@ -43,18 +44,23 @@ async def deliver_notices(session: Session, ring: KeyRing, issuer: str, post: Po
         # Several workers share the work; a notice has no order to keep.
         .with_for_update(of=LogoutNotice, skip_locked=True)
     )
-    told = 0
-    for notice, client in due.all():
+    found = due.all()
+
+    async def hears(notice: LogoutNotice, client: OAuthClient) -> bool:
         address = client.backchannel_logout_uri
-        if address is None or await post(address, _logout_token(ring, issuer, notice, client)):
+        return address is None or await post(address, _logout_token(ring, issuer, notice, client))
+
+    # Side by side: a client that does not answer keeps nobody else waiting.
+    heard = await asyncio.gather(*(hears(notice, client) for notice, client in found))
+    for (notice, _client), has_heard in zip(found, heard, strict=True):
+        if has_heard:
             await session.delete(notice)
-            told += 1
         else:
             notice.attempts += 1
             pause_s = min(2**notice.attempts, LONGEST_PAUSE_S)
             notice.next_attempt_at = now + timedelta(seconds=pause_s)
     await session.flush()
-    return told
+    return sum(heard)
 
 
 def _logout_token(ring: KeyRing, issuer: str, notice: LogoutNotice, client: OAuthClient) -> str:

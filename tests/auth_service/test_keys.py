@@ -1,5 +1,6 @@
 """Signing keys over time, and the notices that they sign."""
 
+import asyncio
 import base64
 import json
 import time
@@ -105,6 +106,28 @@ class TestLogoutNotices:
         assert "http://schemas.openid.net/event/backchannel-logout" in notice.claims["events"]
         assert "nonce" not in notice.claims
         assert notice.claims["exp"] > time.time()
+
+    async def test_a_client_that_hangs(self, own_auth: Auth) -> None:
+        """The others hear at once; it is told again later."""
+        for _ in range(2):
+            browser = await own_auth.signed_in()
+            await own_auth.redeem(await browser.authorize())
+            await browser.http.post("/logout")
+        another_heard = asyncio.Event()
+        answers = iter([False, True])
+
+        async def post(_address: str, _token: str) -> bool:
+            heard = next(answers)
+            if heard:
+                another_heard.set()
+            else:
+                await another_heard.wait()
+            return heard
+
+        async with asyncio.timeout(30), own_auth.service.transaction() as session:
+            ring = await read_key_ring(session, secret_of(own_auth))
+            assert await deliver_notices(session, ring, ISSUER, post) == 1
+        assert await own_auth.value("select attempts from logout_notices") == 1
 
 
 def jwt_kid(token: str) -> str:
