@@ -44,6 +44,9 @@ class Account(Base):
     id: Mapped[Id]
     login: Mapped[str] = mapped_column(Text, unique=True)
     email: Mapped[str | None] = mapped_column(Text, unique=True)
+    email_proven: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
+    """Something out of a letter to this address was used: a link, a code."""
+
     name: Mapped[str] = mapped_column(Text)
     role: Mapped[str] = mapped_column(Text)
     blocked: Mapped[bool] = mapped_column(default=False)
@@ -87,7 +90,7 @@ PEOPLE = (
     select(
         Account.id.label("guid"),
         *(Account.role, Account.name, Account.login, Account.email, Account.locale, Account.time_zone),
-        *(Account.phone, Account.postal_address),
+        *(Account.email_proven, Account.phone, Account.postal_address),
         SignOnSession.id.label("session_id"),
         *(SignOnSession.authenticated_at, SignOnSession.methods),
     )
@@ -107,6 +110,7 @@ def subject(row: Row[*tuple[Any, ...]]) -> Subject:
         name=row.name,
         login=row.login,
         email=row.email,
+        email_proven=row.email_proven,
         locale=row.locale,
         time_zone=row.time_zone,
         phone=row.phone,

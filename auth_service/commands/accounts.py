@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.exc import IntegrityError
 
 from auth_service.commands.audit import record
@@ -26,7 +26,7 @@ from auth_service.domain.accounts import (
 )
 from auth_service.domain.links import NoAddress
 from auth_service.events import AccountBlocked, AccountCreated, AccountRoleChanged, AccountUpdated
-from auth_service.models import Account
+from auth_service.models import Account, MailCode
 from service_kit.context import clock
 from service_kit.database import Session, lock_key
 from service_kit.ids import new_id
@@ -274,10 +274,13 @@ async def _insert(session: Session, account: Account) -> None:
 async def _take_email(session: Session, account: Account, email: str | None) -> None:
     try:
         async with session.begin_nested():
-            account.email = email
+            account.email, account.email_proven = email, False
             await session.flush()
     except IntegrityError as error:
         raise _taken(error) from error
+    # What went to the former address may be in somebody else's hands.
+    await forget_links(session, account.id)
+    await session.execute(delete(MailCode).where(MailCode.account_id == account.id))
 
 
 def _taken(error: IntegrityError) -> LoginTaken | EmailTaken:

@@ -46,6 +46,8 @@ async def set_password_by_link(session: Session, token: str, password_hash: str)
     if account is None:
         raise DeadLink(DEAD_LINK)
     account.password_hash = password_hash
+    # A change of the address ends the links that went to the former one.
+    account.email_proven = account.email is not None
     account.version += 1
     await forget_links(session, account.id)
     # Whoever was locked out by somebody else's guesses gets in again.

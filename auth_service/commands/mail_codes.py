@@ -8,7 +8,7 @@ from sqlalchemy import delete, update
 from auth_service.commands.letters import queue_letter
 from auth_service.commands.sign_in import Seat, SecondFactorNeeded, begin_or_half, owner_of
 from auth_service.domain.mail_codes import LIFE, METHOD, TRIES_MAX, is_mail_code
-from auth_service.models import MailCode
+from auth_service.models import Account, MailCode
 from auth_service.settings import AuthSettings
 from service_kit.database import Session
 from service_kit.ids import new_id
@@ -47,7 +47,12 @@ async def sign_in_by_mail_code(
         .returning(MailCode.account_id)
     )
     owner = None if account_id is None else await owner_of(session, account_id)
-    return None if owner is None else await begin_or_half(session, settings, owner, seat, METHOD)
+    if owner is None:
+        return None
+    # A change of the address ends the codes that went to the former one.
+    unproven = update(Account).where(Account.id == account_id, ~Account.email_proven)
+    await session.execute(unproven.values(email_proven=True))
+    return await begin_or_half(session, settings, owner, seat, METHOD)
 
 
 async def forget_old_mail_codes(session: Session) -> None:

@@ -37,6 +37,7 @@ class Subject:
     email: str | None
     locale: str | None
     time_zone: str
+    email_proven: bool = False
     phone: str | None = None
     postal_address: str | None = None
     methods: tuple[str, ...] = ("pwd",)
@@ -90,9 +91,9 @@ def profile_claims(subject: Subject, scopes: set[str]) -> dict[str, Any]:
         }
         if subject.locale is not None:
             claims["locale"] = subject.locale
-    # Nobody has written or called there: what a person typed is no proof.
     if "email" in scopes and subject.email is not None:
-        claims |= {"email": subject.email, "email_verified": False}
+        claims |= {"email": subject.email, "email_verified": subject.email_proven}
+    # Nobody has called there: what a person typed is no proof.
     if "phone" in scopes and subject.phone is not None:
         claims |= {"phone_number": subject.phone, "phone_number_verified": False}
     if "address" in scopes and subject.postal_address is not None:

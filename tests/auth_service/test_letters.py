@@ -79,6 +79,14 @@ async def choose(browser: Browser, password: str = NEW) -> httpx2.Response:
     return await browser.http.post("/new-password", data={"new": password})
 
 
+async def verified(auth: Auth, person: Login) -> bool:
+    """What an application is told of the address."""
+    browser = await auth.signed_in(person)
+    tokens = (await auth.redeem(await browser.authorize(scope="openid email"))).json()
+    told: bool = (await auth.claims(tokens["id_token"]))["email_verified"]
+    return told
+
+
 class TestForgottenPassword:
     @pytest.mark.parametrize("by", ["login", "address"])
     async def test_it_works(self, auth: Auth, by: str) -> None:
@@ -169,6 +177,26 @@ class TestForgottenPassword:
         browser = await followed(auth, (await letters_to(auth, address))[-1])
         await auth.change(person, blocked=True)
         assert (await choose(browser)).status_code == 422
+
+    async def test_another_address_ends_it(self, auth: Auth) -> None:
+        """A letter that went to a former address, or to a mistyped one, opens nothing."""
+        person, address = await with_mail(auth)
+        await forgot(auth, person.login)
+        browser = await followed(auth, (await letters_to(auth, address))[0])
+        await auth.change(person, email=f"right.{address}")
+        assert (await choose(browser)).status_code == 422
+        assert (await auth.browser().sign_in(person)).status_code == 303
+
+    async def test_it_proves_the_address(self, auth: Auth) -> None:
+        """OpenID Connect Core, 5.1: an e-mail address is verified when a letter to it was answered."""
+        person, address = await with_mail(auth)
+        assert not await verified(auth, person)
+        await forgot(auth, person.login)
+        await choose(await followed(auth, (await letters_to(auth, address))[0]))
+        person = Login(person.login, NEW, person.id)
+        assert await verified(auth, person)
+        await auth.change(person, email=f"another.{address}")
+        assert not await verified(auth, person)
 
     async def test_it_opens_a_lock(self, own_auth: Auth) -> None:
         """Whoever was locked out by somebody's guesses gets in with the new password."""

@@ -32,14 +32,24 @@ async def code_to(auth: Auth, address: str) -> str:
 
 class TestSignIn:
     async def test_it_works(self, auth: Auth) -> None:
-        """A code from a letter signs in, once, and the tokens say by what."""
+        """A code from a letter signs in, once, and the tokens say by what, and that letters arrive."""
         _person, address = await with_mail(auth)
         browser = await asked(auth, address, "/auth/profile")
         code = await code_to(auth, address)
         answer = await shown(browser, code)
         assert (answer.status_code, answer.headers["Location"]) == (303, "/auth/profile")
-        claims = await auth.claims((await auth.redeem(await browser.authorize())).json()["id_token"])
+        tokens = (await auth.redeem(await browser.authorize(scope="openid email"))).json()
+        claims = await auth.claims(tokens["id_token"])
         assert (claims["amr"], claims["acr"]) == (["email"], "urn:ates:acr:one-factor")
+        assert claims["email_verified"] is True
+
+    async def test_of_a_former_address(self, auth: Auth) -> None:
+        """A code that went to an address which is the person's no longer signs nobody in."""
+        person, address = await with_mail(auth)
+        browser = await asked(auth, address)
+        code = await code_to(auth, address)
+        await auth.change(person, email=f"new.{address}")
+        assert (await shown(browser, code)).status_code == 401
 
     async def test_good_once(self, auth: Auth) -> None:
         """Of two uses at the same time one opens a session."""
