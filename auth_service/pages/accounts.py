@@ -21,15 +21,18 @@ from auth_service.queries.accounts import accounts as read_accounts
 from auth_service.queries.applications import applications_waiting
 from auth_service.queries.factors import factors_of
 from auth_service.queries.sessions import open_sessions
+from auth_service.settings import AuthSettings
+from service_kit.database import ReadSession
 from service_kit.errors import ServiceError
 from service_kit.identity import CurrentUser, Role, require
 from service_kit.pages import redirect, render, toast
 from service_kit.paging import Paging
 from service_kit.text import message as _
-from service_kit.web import Reading, ServiceRouter, Writing
+from service_kit.web import Reading, ServiceRouter, Writing, runtime_of
 
 router = ServiceRouter(include_in_schema=False)
 
+OK = 200
 FIELD_LENGTH_MAX = 1000
 ROLE_CHOICES = [(role.value, role.label) for role in Role]
 
@@ -128,17 +131,32 @@ async def save_new_account(
 async def account(
     request: Request, session: Reading, admin: Admin, settings: OwnSettings, account_id: UUID
 ) -> Response:
-    return render(
-        request,
-        "auth/account.html",
-        {
-            "account": await read_account(session, account_id),
-            "role_choices": ROLE_CHOICES,
-            "own": account_id == admin.guid,
-            "factors": await factors_of(session, account_id),
-            "sessions": await open_sessions(session, settings, account_id),
-        },
-    )
+    return await _page(request, session, admin, settings, account_id)
+
+
+@router.post("/accounts/{account_id}/about")
+async def set_about(
+    request: Request,
+    admin: Admin,
+    settings: OwnSettings,
+    account_id: UUID,
+    version: Annotated[int, Form()],
+    name: Field = "",
+    email: Field = "",
+) -> Response:
+    """Mend a name, or an address that was mistyped or is no longer theirs."""
+    database = runtime_of(request).database
+    try:
+        async with database.transaction() as session:
+            changes = AccountChanges(name=name, email=email, version=version)
+            await change_account(session, admin.guid, account_id, changes)
+    except ServiceError as error:
+        if error.status >= 500:  # noqa: PLR2004  what is not the admin's to mend is shown as what it is
+            raise
+        entered = {"name": name, "email": email}
+        async with database.reading() as reading:
+            return await _page(request, reading, admin, settings, account_id, entered=entered, error=error)
+    return toast(redirect(request, f"/accounts/{account_id}"), _("Saved."))
 
 
 @router.post("/accounts/{account_id}/role")
@@ -187,6 +205,29 @@ async def remove_factors(request: Request, session: Writing, admin: Admin, accou
     return toast(
         redirect(request, f"/accounts/{account_id}"), _("Authenticator app and passkeys are removed.")
     )
+
+
+async def _page(
+    request: Request,
+    session: ReadSession,
+    admin: CurrentUser,
+    settings: AuthSettings,
+    account_id: UUID,
+    *,
+    entered: dict[str, str] | None = None,
+    error: ServiceError | None = None,
+) -> Response:
+    account = await read_account(session, account_id)
+    shown = {
+        "account": account,
+        "entered": entered or {"name": account.name, "email": account.email or ""},
+        "error": None if error is None else error.detail,
+        "role_choices": ROLE_CHOICES,
+        "own": account_id == admin.guid,
+        "factors": await factors_of(session, account_id),
+        "sessions": await open_sessions(session, settings, account_id),
+    }
+    return render(request, "auth/account.html", shown, status=OK if error is None else error.status)
 
 
 def _new_form(

@@ -124,6 +124,24 @@ class TestPages:
         assert blocked.status_code == 303
         assert await auth.value("select blocked from accounts where login = 'made-by-page'")
 
+    async def test_a_mistyped_address(self, auth: Auth) -> None:
+        """It is mended where the account is looked at; one that another has comes back with the reason."""
+        person, another = await auth.person(), await auth.person(email="taken@example.org")
+        browser = await auth.signed_in()
+        page = f"/accounts/{person.id}"
+        form = {"name": "A new name", "email": "Right@example.org", "version": "1"}
+        assert (await browser.http.post(f"{page}/about", data=form)).status_code == 303
+        shown = (await browser.http.get(page)).text
+        assert 'value="A new name"' in shown
+        assert 'value="right@example.org"' in shown
+        taken = {"name": "Newer", "email": "taken@example.org", "version": "2"}
+        for refused, status in ((taken, 409), (taken | {"email": "x"}, 422), (form, 409)):
+            answer = await browser.http.post(f"{page}/about", data=refused)
+            assert answer.status_code == status
+            assert f'value="{refused["email"]}"' in answer.text
+        stranger = await auth.signed_in(another)
+        assert (await stranger.http.post(f"{page}/about", data=form)).status_code == 403
+
     async def test_mistakes_keep_what_was_typed(self, auth: Auth) -> None:
         """A refused form comes back filled in, with the reason."""
         browser = await auth.signed_in()
