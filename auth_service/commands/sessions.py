@@ -112,6 +112,19 @@ async def end_own_session(session: Session, account_id: UUID, session_id: UUID) 
         await end_session(session, session_id, actor_id=account_id, reason="ended from the list")
 
 
+async def end_own_sessions(session: Session, account_id: UUID, *, except_session: UUID | None) -> None:
+    """Sign out everywhere, at one's own wish; the session in use may be kept."""
+    reason = "signed out everywhere"
+    await end_sessions_of(session, account_id, reason=reason, except_session=except_session)
+    record(
+        session,
+        "session_ended",
+        actor_id=account_id,
+        account_id=account_id,
+        details={"reason": reason},
+    )
+
+
 async def end_sessions_of(
     session: Session, account_id: UUID, *, reason: str, except_session: UUID | None = None
 ) -> None:

@@ -15,7 +15,7 @@ from auth_service.commands.factors import (
     remove_factors,
     renew_recovery_codes,
 )
-from auth_service.commands.sessions import end_own_session, end_sessions_of
+from auth_service.commands.sessions import end_own_session, end_own_sessions
 from auth_service.domain.factors import WrongCode, totp_address, typed_secret
 from auth_service.domain.programs import program_name
 from auth_service.domain.tokens import Subject
@@ -68,7 +68,7 @@ async def end_all(
 ) -> Response:
     """Sign out everywhere: in every other browser, and in this one as well when it is said so."""
     kept = None if here_too else person.session_id
-    await end_sessions_of(session, person.guid, reason="signed out everywhere", except_session=kept)
+    await end_own_sessions(session, person.guid, except_session=kept)
     if not here_too:
         return toast(redirect(request, "/security"), _("You are signed out everywhere else."))
     response = RedirectResponse(f"{settings.public_path}/signed-out", SEE_OTHER)

@@ -244,6 +244,8 @@ class TestOwnSessions:
         assert (await here.http.post("/security/sessions/end", data=form)).status_code == 303
         assert (await there.http.get("/profile")).status_code == 303
         assert (await auth.refresh(tokens["refresh_token"])).status_code == 400
+        ended = "select details->>'reason' from audit_log where act = 'session_ended' and actor_id = :id"
+        assert await auth.value(ended, id=person.id) == "signed out everywhere"
         assert (await auth.introspected(tokens["access_token"])) == {"active": False}
         assert (await here.http.get("/profile")).status_code == (303 if here_too else 200)
 
