@@ -55,6 +55,15 @@ select slot, count(*) as backlog, min(recorded_at) as oldest from (
 ) as waiting group by slot
 """  # noqa: S608  the slot is a constant expression
 
+NOBODY_SENDS = f"""
+select slot, count(*) as backlog, min(recorded_at) as oldest from (
+    select s.slot, o.recorded_at from outbox o join relay_slots s on s.slot = {SLOT_OF_KEY}
+    where o.id > s.position and o.id > (select min(position) from relay_slots)
+      and (s.owner is null or s.leased_until < clock_timestamp())
+    order by o.id limit $1
+) as waiting group by slot
+"""  # noqa: S608  the slot is a constant expression
+
 
 class Relay:
     """`run` sends for ever; it ends only by cancellation, and starts over after any trouble."""
@@ -88,7 +97,9 @@ class Relay:
             finally:
                 self.slots = frozenset()
                 RELAY_SLOTS.set(0)
-                self.backlog_since = self.standing_since_s = None
+            await self._measure_what_nobody_sends()
+            # How long that has waited is no fault of the next turn, by which the watch over progress goes.
+            self.backlog_since = self.standing_since_s = None
             if asyncio.get_running_loop().time() - started > LONGEST_DELAY_S * 2:
                 delay_s = 0.1
             await asyncio.sleep(delay_s)
@@ -113,6 +124,25 @@ class Relay:
 
     def _ring(self, *_: Any) -> None:
         self._bell.set()
+
+    async def _measure_what_nobody_sends(self) -> None:
+        """Without the broker no slot has an owner who could tell that facts wait for it."""
+        url, name = self.settings.database_url.get_secret_value(), f"{self.settings.name}-relay"
+        with contextlib.suppress(*LINE_TROUBLE):
+            async with own_connection(url, application_name=name, **READING) as connection:
+                rows = await connection.fetch(NOBODY_SENDS, COUNTED_MOST)
+            self.tell_backlog([row["slot"] for row in rows], rows)
+
+    def tell_backlog(self, slots: Iterable[int], rows: Sequence[asyncpg.Record]) -> None:
+        by_slot = {row["slot"]: row for row in rows}
+        OUTBOX_BACKLOG.clear()
+        for number in slots:
+            OUTBOX_BACKLOG.labels(number).set(by_slot[number]["backlog"] if number in by_slot else 0)
+        oldest = min((row["oldest"] for row in rows), default=None)
+        if oldest is None or oldest != self.backlog_since:
+            self.standing_since_s = None if oldest is None else time.monotonic()
+        self.backlog_since = oldest
+        OUTBOX_AGE.set((datetime.now(UTC) - oldest).total_seconds() if oldest else 0)
 
 
 @dataclass(frozen=True)
@@ -221,7 +251,7 @@ class _Turn:
             await self._send(found, held)
         if not found.full and not gap:
             # That was all of it, and whatever is committed after the read rings the bell.
-            self._tell_backlog(held, [])
+            self._relay.tell_backlog(held, [])
             await self._pause(SLOW_POLL_S)
             return
         await self._measure(found.upto, held)
@@ -276,15 +306,4 @@ class _Turn:
         self._measured_at = now
         async with self._one_at_a_time:
             rows = await self._keeping.fetch(MEASURED, position, list(held), COUNTED_MOST)
-        self._tell_backlog(held, rows)
-
-    def _tell_backlog(self, held: Iterable[int], rows: Sequence[asyncpg.Record]) -> None:
-        by_slot = {row["slot"]: row for row in rows}
-        OUTBOX_BACKLOG.clear()
-        for number in held:
-            OUTBOX_BACKLOG.labels(number).set(by_slot[number]["backlog"] if number in by_slot else 0)
-        oldest = min((row["oldest"] for row in rows), default=None)
-        if oldest is None or oldest != self._relay.backlog_since:
-            self._relay.standing_since_s = None if oldest is None else time.monotonic()
-        self._relay.backlog_since = oldest
-        OUTBOX_AGE.set((datetime.now(UTC) - oldest).total_seconds() if oldest else 0)
+        self._relay.tell_backlog(held, rows)

@@ -5,6 +5,7 @@ from uuid import uuid4
 
 import pytest
 from aiokafka.errors import KafkaError
+from prometheus_client import REGISTRY
 
 from local_stack.chaos.lines import Line, open_line
 from local_stack.engines.kafka import Kafka
@@ -12,7 +13,7 @@ from local_stack.ports import LOOPBACK
 from service_kit.broker import declare_topics
 from tests.service_kit.test_database_in_trouble import all_of, broken
 from tests.service_kit.test_delivery import TOPIC, consumer, forget, relay, say
-from tests.support.running import in_background
+from tests.support.running import eventually, in_background
 from tests.support.sample.consumers import recording
 from tests.support.services import Service
 
@@ -41,6 +42,20 @@ async def consuming(service: Service) -> None:
             await consumer(service, recording(), batch=3).run()
         except (KafkaError, TimeoutError, OSError):
             continue
+
+
+async def test_without_a_broker_it_is_told_how_long_facts_have_waited(
+    make_service: Callable[..., Service],
+) -> None:
+    """No slot has an owner then; the alert about waiting facts goes by this figure."""
+    service = make_service("tests.support.sample", kafka_servers=f"{LOOPBACK}:1")
+    await say(service, uuid4(), 1)
+    async with in_background(relay(service).run()):
+
+        async def told() -> bool:
+            return bool(REGISTRY.get_sample_value("ates_outbox_oldest_unsent_seconds"))
+
+        assert await eventually(told)
 
 
 @pytest.mark.parametrize("trouble", ["pause", "reset", "half open"])
