@@ -16,6 +16,7 @@ from typing import Any, Self
 
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
+from babel.numbers import format_decimal
 from markupsafe import escape
 
 LOCALES = ("en", "ru")
@@ -47,12 +48,13 @@ class Message(str):
 
     def translated(self) -> str:
         """Read the text in the language of the present request."""
-        catalogue = _catalogue(_locale.get(), catalogues())
+        locale = _locale.get()
+        catalogue = _catalogue(locale, catalogues())
+        params = {name: shown(value) for name, value in self.params.items()}
         if self.plural is None:
-            found = catalogue.gettext(self.source)
-        else:
-            found = catalogue.ngettext(self.source, self.plural, self.number)
-        return _filled(found, {name: shown(value) for name, value in self.params.items()})
+            return _filled(catalogue.gettext(self.source), params)
+        found = catalogue.ngettext(self.source, self.plural, self.number)
+        return _filled(found, {**params, "n": format_decimal(self.number, locale=locale)})
 
     def __html__(self) -> str:
         """What a template writes."""

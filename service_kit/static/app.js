@@ -5,6 +5,7 @@
 (() => {
   const body = document.body;
   const TOAST_MS = 6000;
+  const TOASTS_MAX = 3;
   const PEOPLE_AT_ONCE = 100;
 
   // ------------------------------------------------------------------ toasts
@@ -32,7 +33,10 @@
     line.textContent = text;
     toast.append(line);
     furnish(toast);
-    document.getElementById("toasts").append(toast);
+    const toasts = document.getElementById("toasts");
+    toasts.append(toast);
+    // News that come faster than they can be read must not cover a phone's screen.
+    [...toasts.querySelectorAll(".toast:not(.toast-error)")].slice(0, -TOASTS_MAX).forEach((old) => old.remove());
   }
 
   document.querySelectorAll(".toast").forEach(furnish);
@@ -309,31 +313,42 @@
 
   function compareRows(part, rows, freshRows) {
     const found = [...freshRows.querySelectorAll(":scope > tr[id]")];
-    // What lies below the last row of this page is not new, it is only further down.
-    const end = rows.querySelector(":scope > .pager") ? found.findLastIndex((row) => document.getElementById(row.id)) : -1;
-    const fresh = end < 0 ? found : found.slice(0, end + 1);
+    const pager = rows.querySelector(":scope > .pager");
+    const known = found.findLastIndex((row) => document.getElementById(row.id));
     const ids = new Set(found.map((row) => row.id));
+    const standing = [...rows.querySelectorAll(":scope > tr[id]:not([data-done])")];
+    const tail = standing.at(-1);
+    // The page goes on to end where it ended, as long as that row is there.
+    const endsHere = Boolean(pager && tail && ids.has(tail.id));
+    const fresh = endsHere ? found.slice(0, known + 1) : found;
     const more = freshRows.querySelector(":scope > .pager");
+    // With nothing in common, what stood here may lie further down as well as be gone.
+    const allNew = more && known < 0;
     const last = found.at(-1);
     const lastHere = last && rows.querySelector(`#${CSS.escape(last.id)}`);
+    // A page longer than what is asked for keeps what was loaded further down.
+    const longer = lastHere && found.length < standing.length;
     const left = [];
     const came = [];
-    for (const row of [...rows.querySelectorAll(":scope > tr[id]")]) {
+    for (const row of standing) {
       // Beyond the part that was asked for nothing is known.
       const beyond = more && lastHere && (lastHere.compareDocumentPosition(row) & Node.DOCUMENT_POSITION_FOLLOWING);
-      if (ids.has(row.id) || row.dataset.done !== undefined || beyond) continue;
-      left.push(row.dataset.title);
+      if (ids.has(row.id) || (beyond && longer)) continue;
+      if (!allNew && !beyond) left.push(row.dataset.title);
       const next = row.nextElementSibling || row.previousElementSibling;
       const held = row.contains(document.activeElement);
       row.remove();
       if (held) (next?.querySelector("a, button") || document.getElementById("main")).focus();
     }
     let before = null;
-    for (const row of fresh) {
+    for (const [at, row] of fresh.entries()) {
       const here = rows.querySelector(`#${CSS.escape(row.id)}`);
       if (!here) {
-        row.classList.add("came");
-        came.push(row.dataset.title);
+        // What lay below the last row of this page is not new, it was only further down.
+        if (!pager || known < 0 || at <= known) {
+          row.classList.add("came");
+          came.push(row.dataset.title);
+        }
         rows.insertBefore(document.adoptNode(row), before ? before.nextSibling : rows.firstChild);
         htmx.process(row);
         before = row;
@@ -345,16 +360,25 @@
         } else before = here;
       }
     }
-    sayWhatMoved(part, came, left);
+    // Whatever else became of the end, the list goes on behind the last row that stands here now.
+    if (!endsHere && !longer) {
+      pager?.remove();
+      if (more) {
+        rows.append(document.adoptNode(more));
+        htmx.process(more);
+      }
+    }
+    sayWhatMoved(part, came, left, more ? "+" : "");
   }
 
   const titles = (rows) => [...rows].map((row) => row.dataset.title);
 
-  function sayWhatMoved(part, came, left) {
+  // `further` marks a number as the least there are, where not all were looked at.
+  function sayWhatMoved(part, came, left, further = "") {
     const say = (all, one, many) => {
       const named = all.filter(Boolean);
       if (!named.length || !one) return;
-      tell(named.length === 1 ? one.replace("{title}", named[0]) : many.replace("{n}", named.length), "info");
+      tell(named.length === 1 ? one.replace("{title}", named[0]) : many.replace("{n}", named.length + further), "info");
     };
     const stays = new Set(came.filter((title) => left.includes(title)));
     say(came.filter((title) => !stays.has(title)), part.dataset.textCame, part.dataset.textCameMany);

@@ -3,6 +3,7 @@
 import asyncio
 import re
 import time
+from pathlib import Path
 
 import pytest
 from playwright.async_api import Page, expect
@@ -12,6 +13,9 @@ from tests.support.exchange import Exchange
 from tests.support.running import eventually
 
 pytestmark = [pytest.mark.journey, pytest.mark.slow]
+
+MANY = 480
+"""So many that each of six gets more than one page of them."""
 
 OPEN = "#open-rows tr[id]:not([data-done])"
 
@@ -78,6 +82,58 @@ async def test_an_assignment_comes_and_goes_by_itself_and_is_said(signed_in: Sig
         # One in six draws gives it to the same person again.
         await eventually(moved, within_s=180)
         await expect(got.locator(OPEN, has_text=title)).to_have_count(0)
+
+
+async def open_ids(page: Page) -> list[str]:
+    ids: list[str] = await page.locator(OPEN).evaluate_all("(rows) => rows.map((row) => row.id)")
+    return ids
+
+
+async def all_open(page: Page) -> list[str]:
+    """The ids of all open tasks, in order, however many parts they come in."""
+    more = page.locator("#open-rows .pager a")
+    while await more.count():
+        shown = await page.locator(OPEN).count()
+        await more.click()
+        await expect(page.locator(OPEN).nth(shown)).to_be_visible()
+    return await open_ids(page)
+
+
+async def test_a_list_that_outgrows_its_page_is_said_once_and_goes_on_below(
+    signed_in: SignIn, tmp_path: Path
+) -> None:
+    file = tmp_path / "many.csv"
+    file.write_text("title\n" + "".join(f"Sort seed {number}\n" for number in range(MANY)))
+    async with signed_in("manager") as manager, signed_in("worker3", viewport=PHONE) as page:
+        await page.add_init_script(KEEP_WHAT_IS_SAID)
+        await page.goto("/tracker/")
+        await expect(page.locator(OPEN).first).to_be_visible()
+        await manager.goto("/tracker/imports")
+        await manager.locator("input[type=file]").set_input_files(file)
+        await manager.get_by_role("button", name="Import the file").click()
+        await expect(manager.locator("main")).to_contain_text(f"Done: {MANY} tasks")
+        # Their prices come in many facts, and each has the page ask again.
+        await expect(page.locator("#open-rows")).to_contain_text("Sort seed")
+        await expect(page.locator(OPEN, has_text="…")).to_have_count(0)
+        said = [text for text in await page.evaluate("said") if re.match(r"New for you: \d", text)]
+        assert len(said) == 1, said
+        assert "+" in said[0]
+
+        # All of them are dealt out anew: what "Show more" leads to is what lies below now.
+        await manager.goto("/tracker/distributions")
+        await manager.get_by_role("button", name="Distribute").click()
+        await manager.get_by_role("dialog").get_by_role("button", name="Distribute").click()
+        await expect(manager.locator("#distribution")).to_contain_text("Done:")
+        await page.wait_for_function("said.filter((text) => /New for you: [0-9]/.test(text)).length > 1")
+        anew = await page.context.new_page()
+        await anew.goto("/tracker/")
+
+        async def caught_up() -> bool:
+            here, there = await open_ids(page), await open_ids(anew)
+            return all(one == other for one, other in zip(here, there, strict=False))
+
+        await eventually(caught_up)
+        assert await all_open(page) == await all_open(anew)
 
 
 async def test_two_tabs_complete_one_task_and_both_show_the_truth(signed_in: SignIn) -> None:

@@ -109,6 +109,12 @@ class TestMessages:
         assert [ngettext("{n} bird", "{n} birds", n) for n in (1, 2, 0)] == ["1 bird", "2 birds", "0 birds"]
         assert messages("{n} bird", "{n} birds", 5) == "5 birds"
 
+    def test_large_numbers_are_written_as_elsewhere_on_the_page(self) -> None:
+        """Ten thousand has its separator, each language its own."""
+        assert ngettext("{n} bird", "{n} birds", 10_000) == "10,000 birds"
+        with in_locale("ru"):
+            assert ngettext("{n} bird", "{n} birds", 10_000) == "10\N{NO-BREAK SPACE}000 birds"
+
 
 class TestCataloguesOfPackages:
     def test_three_russian_forms(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
