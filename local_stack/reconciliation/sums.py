@@ -123,6 +123,7 @@ async def task_days(billing: Snapshot, analytics: Snapshot) -> Differences:
 
 async def _compared(between: str, name: str, pairs: AsyncIterator[Pair]) -> Differences:
     """Figure by figure; where one side has no row, its figures count as zero."""
+    here, there = between.split(" and ")
     async for pair in pairs:
         yield 1
         left, right = (rows[0] if rows else None for rows in (pair.left, pair.right))
@@ -135,7 +136,7 @@ async def _compared(between: str, name: str, pairs: AsyncIterator[Pair]) -> Diff
                 continue
             one, other = (_figure(row and row[field], field) for row in (left, right))
             if one != other:
-                sentence = f"{name} {whose}: {field} is {one} on the one side and {other} on the other"
+                sentence = f"{name} {whose}: {field} is {one} in {here} and {other} in {there}"
                 yield Difference(between, f"{name}_{field}", sentence, **keys)
 
 

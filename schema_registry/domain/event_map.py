@@ -15,6 +15,10 @@ id in four bytes), with CloudEvents attributes as `ce_*` headers; `ce_type` is `
 Records with one key keep their order. Versions of one fact share one `ce_id`: whoever reads two versions
 acts once. Fields that are not listed may appear at any time and are to be ignored.
 
+The catalogue at `/registry` gives a program to copy that reads the event (Python, Java, JavaScript), with the
+addresses of broker and registry, and shows the last records. `./ates up` and `./ates status --json` tell the
+addresses too. A record that breaks its contract can lie in any topic: put it aside, and go on behind it.
+
 ## Map
 """
 

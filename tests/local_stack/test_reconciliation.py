@@ -238,6 +238,12 @@ async def test_a_difference_names_its_task_and_account(books: Books) -> None:
     assert (missing.task_id, missing.account_id) == (str(TASKS[0]), str(WORKERS[0]))
 
 
+async def test_a_sum_names_who_has_which(books: Books) -> None:
+    await books.plant("analytics", PLANTED["a result of analytics"][1])
+    (first, *_) = [d for d in (await books.look()).differences if d.what == "result_payout_count"]
+    assert first.sentence.endswith(" in billing and 9 in analytics")
+
+
 async def test_what_was_heard_may_be_any_integer_of_its_contract(books: Books) -> None:
     """A contract sets no upper bound, and 1.0 is an integer of it: neither may end the comparison."""
     change = "update raw_events set data = jsonb_set(data, '{{cycle}}', '{}') where name = '{}'"

@@ -10,7 +10,7 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
-from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
 from cloudevents.kafka import KafkaMessage, from_binary
 
 from billing.events import PayoutMade, TaskPriced
@@ -126,6 +126,18 @@ async def test_copied_python(user: UUID, kafka: Kafka, address: str, tmp_path: P
     file = tmp_path / "reader.py"
     file.write_text(program(language, kafka, address))
     assert str(user) in await output_until(str(user), sys.executable, "-u", str(file), folder=tmp_path)
+
+
+async def test_copied_python_goes_on_behind_a_record_that_breaks_its_contract(
+    user: UUID, kafka: Kafka, address: str, tmp_path: Path
+) -> None:
+    whole = await record_of(kafka, FRAMED, user)
+    assert whole.value is not None
+    async with AIOKafkaProducer(bootstrap_servers=kafka.address) as producer:
+        await producer.send_and_wait(FRAMED, whole.value[:5] + b"{}", headers=list(whole.headers))
+    file = tmp_path / "reader.py"
+    file.write_text(program("Python, checked by the registry", kafka, address))
+    assert "put aside:" in await output_until("put aside:", sys.executable, "-u", str(file), folder=tmp_path)
 
 
 async def test_copied_javascript(
