@@ -56,7 +56,9 @@ def read_tasks(content: bytes) -> ReadFile:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise _unreadable(_("The file is not UTF-8 text. Spreadsheets call this form “CSV UTF-8” when they save.")) from error
+        raise _unreadable(
+            _("The file is not UTF-8 text. Spreadsheets call this form “CSV UTF-8” when they save.")
+        ) from error
     if not text.strip():
         raise _unreadable(_("There is no task in this file."))
     rows = _json_lines(text) if text.lstrip().startswith("{") else _csv_rows(text)
