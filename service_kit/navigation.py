@@ -28,8 +28,14 @@ class Place:
     also_in: frozenset[str] = frozenset()
     """Services that have the same page of their own; on their pages it is theirs that is meant."""
 
+    first_for: frozenset[Role] = frozenset()
+    """Roles whose work lies here: it stands before everything else, where a phone has room for it."""
+
     last_for: frozenset[Role] = frozenset()
     """Roles whose work lies elsewhere: it is theirs too, but stands behind everything else."""
+
+    def rank(self, role: Role) -> int:
+        return (role in self.last_for) - (role in self.first_for)
 
     entrance: str | None = None
     """The path that leads there from another service, where the page itself is open to everybody and would
@@ -52,7 +58,7 @@ NEVER_DRAWN = frozenset({Role.MANAGER, Role.ADMIN})
 """They have a list and an account as everybody has, but no task is ever drawn for them."""
 
 PLACES = (
-    Place(_("Start"), "auth", "/", "home"),
+    Place(_("Start"), "auth", "/", "home", first_for=frozenset(Role)),
     Place(_("My tasks"), "tracker", "/", "tasks", EMPLOYEES, brief=_("Mine"), last_for=NEVER_DRAWN),
     Place(
         _("All tasks"),
@@ -71,6 +77,7 @@ PLACES = (
         "days",
         frozenset({Role.ACCOUNTANT, Role.ADMIN}),
         also=("/days", "/accounts"),
+        first_for=frozenset({Role.ACCOUNTANT}),
     ),
     Place(_("Analytics"), "analytics", "/", "chart", frozenset({Role.ADMIN})),
     Place(
@@ -114,7 +121,7 @@ def navigation(
         for place in PLACES
         if place.service in public_urls and (place.roles is None or role in place.roles)
     ]
-    open_places.sort(key=lambda place: role in place.last_for)
+    open_places.sort(key=lambda place: place.rank(role))
     # The longest fitting path wins: the page of all tasks is not also the page of my tasks.
     here = max(
         (place for place in open_places if place.service == service and _depth(place, path)),

@@ -194,7 +194,7 @@ class TestNavigation:
         [
             (Role.WORKER, ["Start", "My tasks", "All tasks", "Money", "Events"]),
             (Role.MANAGER, ["Start", "All tasks", "Events", "My tasks", "Money"]),
-            (Role.ACCOUNTANT, ["Start", "My tasks", "All tasks", "Money", "Books", "Events"]),
+            (Role.ACCOUNTANT, ["Start", "Books", "My tasks", "All tasks", "Money", "Events"]),
             (
                 Role.ADMIN,
                 [
