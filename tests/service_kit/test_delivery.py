@@ -514,7 +514,9 @@ async def test_offsets_of_a_lost_broker_are_not_told_to_the_next(
     with engines.kafka(tmp_path / "first", *addresses) as first:
         service = make_service("tests.support.sample", kafka_servers=first.address, topic_partitions=1)
         await declare_topics(service.settings, [TOPIC, "sample.dead-letters"])
-        reading = asyncio.create_task(consumer(service, holding).run())
+        reader = consumer(service, holding)
+        reading = asyncio.create_task(reader.run())
+
         for _ in range(3):
             async with in_background(relay(service).run()):
                 if not await service.said():
@@ -524,6 +526,9 @@ async def test_offsets_of_a_lost_broker_are_not_told_to_the_next(
                 await all_sent(service)
             await set_back(service)
         async with in_background(relay(service).run()):
+            await all_sent(service)
+            # What waits to be committed would be, or would tell of the other broker, before the batch ends.
+            await all_committed(reader)
             await say(service, task, 5)
             await asyncio.wait_for(held.wait(), 60)
     with engines.kafka(tmp_path / "second", *addresses):
@@ -544,6 +549,13 @@ async def test_offsets_of_a_lost_broker_are_not_told_to_the_next(
         async with in_background(consumer(service, recording()).run()):
             await acted(service, 30)
     assert [what for _, what in await effects(service)] == [str(cycle) for cycle in range(1, 31)]
+
+
+async def all_committed(reader: BatchConsumer) -> None:
+    async def nothing_behind() -> bool:
+        return await reader.group_lag() == 0
+
+    await eventually(nothing_behind, within_s=60)
 
 
 async def all_sent(service: Service) -> None:
