@@ -3,7 +3,7 @@
 What is done with a record is the same code: read, checked against its contract, posted in one transaction
 with its proof and its facts. What differs is how records come and how they are acknowledged: a plain Faust
 agent or a FastStream subscriber, record by record as their first pages show it, or by the batches that both
-offer. Neither has a relay beside it, which our worker has.
+offer. Neither has a relay beside it, and that of our worker rests meanwhile.
 """
 
 import asyncio
@@ -22,13 +22,13 @@ from billing.events import SAYS
 from billing.settings import BillingSettings
 from service_kit import telemetry
 from service_kit.clock import SystemClock
+from service_kit.consumer import BATCH
 from service_kit.context import Context
 from service_kit.database import Database
 from service_kit.handling import RecordHandler
 from service_kit.schema_client import SchemaClient
 
 TOPIC = "tracker.tasks"
-BATCH = 500
 WITHIN_S = 0.05
 
 

@@ -20,6 +20,7 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
+import orjson
 
 from benchmarks._stage import Stage, engines, service
 from benchmarks.backbone import copy_alone, schema_ids
@@ -48,8 +49,8 @@ POST_EVERY_S = 0.02
 WRITTEN = ("journal_entries", "postings", "payouts", "letters", "outbox")
 
 FILL = """
-select count(*) from post_entries($1, $2, $3::uuid[], $4::uuid[], $5::text[], $6::uuid[], $7::int[],
-    $8::uuid[], $9::timestamptz[], $10::date[], 'Europe/Moscow', $11::date[], $12::timestamptz[])
+select post_entries($1, $2, $3::json, $4::uuid[], 'Europe/Moscow', array[$5::date], array[$6::timestamptz],
+    false, '', '', 0, 0, '')
 """
 
 
@@ -65,15 +66,22 @@ async def fill(stage: Stage, workers: Sequence[UUID]) -> None:
             await connection.executemany(
                 "insert into task_prices values ($1, 1500, 3000, $2)", [(task, NOON) for task in tasks]
             )
-            kinds = ["reward" if number % 100 < POSITIVE_OF_100 else "fee" for number in numbers]
-            many = len(tasks)
-            await connection.execute(
-                FILL,
-                *(COMPANY, NOON, [new_id() for _ in tasks], [new_id() for _ in tasks], kinds, tasks),
-                *([1] * many, [workers[number] for number in numbers], [NOON] * many, [day] * many),
-                *([day], [MIDNIGHT - timedelta(days=1)]),
-            )
-        await connection.execute("vacuum analyze")
+            owners = [workers[number] for number in numbers]
+            moves = [
+                {
+                    "event_id": new_id(),
+                    "entry_id": new_id(),
+                    "kind": "reward" if number % 100 < POSITIVE_OF_100 else "fee",
+                    "task_id": task,
+                    "cycle": 1,
+                    "worker": owner,
+                    "moment": NOON,
+                    "own_date": day,
+                }
+                for number, task, owner in zip(numbers, tasks, owners, strict=True)
+            ]
+            told = orjson.dumps(moves).decode()
+            await connection.execute(FILL, COMPANY, NOON, told, owners, day, MIDNIGHT - timedelta(days=1))
     finally:
         await connection.close()
 

@@ -31,10 +31,12 @@ from service_kit.settings import ServiceSettings
 
 log = structlog.get_logger(__name__)
 
-BATCH = 500
-AT_ONCE = 2
-"""So many batches are handled at the same time, from a backlog: while the database works on one of them, we
-work on the other. More would only wait for each other, as all post to the company's one account."""
+BATCH = 2_000
+"""So many records are handled together, where so many wait: each statement of a batch has its price, and an
+account that several of its facts touch is written once."""
+AT_ONCE = 3
+"""So many batches are handled at the same time, from a backlog: one is read, one is in the database, one
+waits for its commit. More would only wait for each other, as all post to the company's one account."""
 POLL_MS = 250
 COMMIT_S = 0.25
 COMMITTED_WITHIN_S = 1.0

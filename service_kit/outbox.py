@@ -10,8 +10,10 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
+from pydantic.alias_generators import to_camel
 from sqlalchemy import (
     BigInteger,
+    BindParameter,
     Column,
     DateTime,
     Integer,
@@ -111,56 +113,84 @@ async def publish_many(session: Session, items: Sequence[Outgoing]) -> None:
     notify_after_commit(session, CHANNEL)
 
 
-SAID = tuple(
-    bindparam(f"said_{name}", type_=type_)
-    for names, type_ in (
-        (("topic", "name", "form", "correlation", "causation", "traceparent"), Text),
-        (("version", "schema"), Integer),
-        (("at",), DateTime(timezone=True)),
-    )
-    for name in names
-)
+def _given(names: tuple[str, ...], type_: Any) -> tuple[BindParameter[Any], ...]:
+    return tuple(bindparam(f"said_{name}", type_=type_) for name in names)
+
+
+FORM = _given(("topic", "name", "form"), Text) + _given(("version", "schema"), Integer)
 """The parameters of a statement that `saying` is a part of."""
 
+SAID = (
+    FORM
+    + _given(("correlation", "causation", "traceparent"), Text)
+    + _given(("at",), DateTime(timezone=True))
+)
+"""The same where all rows say it at one moment, for one reason."""
 
-def saying(rows: str, *, event_id: str, key: str, blanks: str) -> str:
+
+def saying(
+    rows: str,
+    *,
+    event_id: str,
+    key: str,
+    blanks: str,
+    at: str = ":said_at",
+    correlation: str = ":said_correlation",
+    causation: str = ":said_causation",
+    traceparent: str = ":said_traceparent",
+) -> str:
     """SQL that says one fact of each of `rows`, for a statement that makes these rows itself.
 
     For what is done so often or to so many that the facts shall not travel: they are put together in the
-    database from a form (see `said`). `blanks` are the expressions that fill it, in the order of its numbers.
+    database from a form (see `said`). `blanks` are the expressions that fill it, in the order of its fields.
     Whoever runs it rings `CHANNEL` after the commit.
     """
     return f"""
         INSERT INTO outbox (event_id, topic, key, name, version, schema_id, data, occurred_at,
             correlation_id, causation_id, traceparent)
         SELECT {event_id}, :said_topic, {key}::text, :said_name, :said_version, :said_schema,
-            convert_to(format(:said_form, {blanks}), 'UTF8'), :said_at,
-            :said_correlation, :said_causation, :said_traceparent
+            convert_to(format(:said_form, {blanks}), 'UTF8'), {at},
+            {correlation}, {causation}, {traceparent}
         FROM {rows}
     """  # noqa: S608  names and expressions of the caller's statement
 
 
-def said(
-    session: Session, example: Event, blanks: Sequence[object], *, occurred_at: datetime
-) -> dict[str, object]:
-    """What `saying` is given: a fact in which each of `blanks` stands for what every row has of its own.
+def moment_in_json(moment: str) -> str:
+    """The expression of a moment as a blank of `saying`: RFC 3339 in UTC."""
+    return f"""to_char({moment} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
+
+
+def form(session: Session, example: Event, fields: Sequence[str]) -> dict[str, object]:
+    """What `saying` is given: a fact like the example, with blanks for the named fields, in that order.
 
     Raises `SchemaViolation` when the example breaks the contract. What the rows put in its place is not
-    looked at: it has to be of the same kind.
+    looked at: it has to be of the same kind, and neither empty nor in need of JSON's escapes.
     """
     schema, data = _checked(session, example)
-    form = data.decode().replace("%", "%%")
-    for place, blank in enumerate(blanks, 1):
-        value = f":{orjson.dumps(blank).decode()}"
-        if form.count(value) != 1:
-            raise ValueError(f"{blank} is not the value of one field of {example.name} alone")
-        form = form.replace(value, value.replace(str(blank), f"%{place}$s"))
+    places = {to_camel(field): f"%{place}$s" for place, field in enumerate(fields, 1)}
+    parts = []
+    for name, value in orjson.loads(data).items():
+        plain = orjson.dumps(value).decode().replace("%", "%%")
+        blank = places.pop(name, None)
+        if blank is not None:
+            plain = f'"{blank}"' if isinstance(value, str) else blank
+        parts.append(f'"{name}":{plain}')
+    if places:
+        raise ValueError(f"{example.name} has no {', '.join(places)}")
     return {
         "said_topic": example.topic,
         "said_name": example.name,
         "said_version": example.version,
         "said_schema": schema.id,
-        "said_form": form,
+        "said_form": f"{{{','.join(parts)}}}",
+    }
+
+
+def said(
+    session: Session, example: Event, fields: Sequence[str], *, occurred_at: datetime
+) -> dict[str, object]:
+    """A `form`, and when and why: now, by what the running request or handler does."""
+    return form(session, example, fields) | {
         "said_at": occurred_at,
         "said_correlation": correlation_id.get(),
         "said_causation": causation_id.get(),

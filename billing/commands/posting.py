@@ -9,8 +9,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
-from sqlalchemy import ARRAY, Date, DateTime, Integer, Row, Text, Uuid, bindparam, text
+from sqlalchemy import (
+    ARRAY,
+    BindParameter,
+    Boolean,
+    Date,
+    DateTime,
+    Text,
+    Uuid,
+    bindparam,
+    text,
+)
 from sqlalchemy.exc import IntegrityError
 
 from billing.domain import (
@@ -33,13 +44,13 @@ from billing.events import (
     TaskPriced,
     TaskUpdated,
 )
-from billing.models import prices, titles
+from billing.models import titles
 from billing.settings import BillingSettings
 from service_kit.context import clock, settings
-from service_kit.database import Session
+from service_kit.database import Session, notify_after_commit
 from service_kit.events import Received
 from service_kit.live.changes import announce
-from service_kit.outbox import Outgoing, publish_many
+from service_kit.outbox import CHANNEL, FORM, form, moment_in_json, saying
 from service_kit.rows import inserting, these
 from service_kit.text import message as _
 
@@ -50,34 +61,68 @@ KEEP_TITLES = _GIVEN_TITLES.on_conflict_do_update(
     where=titles.c.updated_at <= _GIVEN_TITLES.excluded.updated_at,
 )
 
-FIX_PRICES = (
-    inserting(prices, "task_id", "fee_cents", "reward_cents", "priced_at")
-    .on_conflict_do_nothing()
-    .returning(prices.c.task_id)
-)
-
 ONCE = {"uq_journal_entries_fee", "uq_journal_entries_reward"}
 """A cycle of a task is charged once and a task is rewarded once, whatever ids the events carry."""
 
+
+def _arrays(type_: Any, *names: str) -> Iterator[BindParameter[Any]]:
+    return (bindparam(name, type_=ARRAY(type_)) for name in names)
+
+
+# What has no price yet gets one, and of each price something is said, all in one round trip. The ids are
+# sorted, so that two workers that price the same tasks can not lock each other out.
+FIX_PRICES = text(
+    f"""
+    WITH given AS (
+        SELECT * FROM json_to_recordset(CAST(:given AS json)) AS g (
+            task_id uuid, fee integer, reward integer, fact_id uuid, moment timestamptz,
+            cause text, correlation text, trace text
+        )
+    ), fixed AS (
+        INSERT INTO task_prices (task_id, fee_cents, reward_cents, priced_at)
+        SELECT task_id, fee, reward, :now FROM given
+        ON CONFLICT DO NOTHING RETURNING task_id
+    )
+    {
+        saying(
+            "given JOIN fixed USING (task_id) WHERE NOT :said_before",
+            event_id="fact_id",
+            key="task_id",
+            blanks=f"task_id, fee, reward, {moment_in_json('moment')}",
+            at="moment",
+            correlation="correlation",
+            causation="cause",
+            traceparent="trace",
+        )
+    }
+    """  # noqa: S608  names and expressions of our own
+).bindparams(
+    bindparam("given", type_=Text),
+    bindparam("now", type_=DateTime(timezone=True)),
+    bindparam("said_before", type_=Boolean),
+    *FORM,
+)
+PRICE_FIELDS = ("task_id", "fee_cents", "reward_cents", "priced_at")
+
 POST_ENTRIES = text(
-    "select entry, amount, balance_after, posted_on, came_late from post_entries("
-    ":company, :at_moment, :event_ids, :entry_ids, :kinds, :task_ids, :cycles, :workers,"
-    " :moments, :own_dates, :day_zone, :day_dates, :day_starts)"
+    "select post_entries(:company, :now, cast(:given as json), :workers, :day_zone, :day_dates, :day_starts,"
+    " not :said_before, :said_topic, :said_name, :said_version, :said_schema, :said_form)"
 ).bindparams(
     bindparam("company", type_=Uuid),
-    bindparam("at_moment", type_=DateTime(timezone=True)),
-    bindparam("event_ids", type_=ARRAY(Uuid)),
-    bindparam("entry_ids", type_=ARRAY(Uuid)),
-    bindparam("kinds", type_=ARRAY(Text)),
-    bindparam("task_ids", type_=ARRAY(Uuid)),
-    bindparam("cycles", type_=ARRAY(Integer)),
-    bindparam("workers", type_=ARRAY(Uuid)),
-    bindparam("moments", type_=ARRAY(DateTime(timezone=True))),
-    bindparam("own_dates", type_=ARRAY(Date)),
+    bindparam("now", type_=DateTime(timezone=True)),
+    bindparam("given", type_=Text),
+    *_arrays(Uuid, "workers"),
+    *_arrays(DateTime(timezone=True), "day_starts"),
+    *_arrays(Date, "day_dates"),
     bindparam("day_zone", type_=Text),
-    bindparam("day_dates", type_=ARRAY(Date)),
-    bindparam("day_starts", type_=ARRAY(DateTime(timezone=True))),
+    bindparam("said_before", type_=Boolean),
+    *FORM,
 )
+ENTRY_FIELDS = (
+    *("entry_id", "user_guid", "task_id", "kind", "amount_cents", "balance_after_cents"),
+    *("business_date", "late", "occurred_at"),
+)
+"""In the order in which the function fills them in."""
 
 
 class _Move(NamedTuple):
@@ -102,61 +147,72 @@ async def post_task_facts(
     if not facts:
         return
     await _keep_titles(session, [fact.data for fact in facts])
-    priced = await _price(session, facts)
+    await _price(session, facts, said_before=said_before)
     moves = [move for fact in facts if (move := _move_of(fact)) is not None]
-    posted = await _post(session, moves) if moves else iter(())
+    if moves:
+        await _post(session, moves, said_before=said_before)
     if said_before:
         return
-    await publish_many(session, [*priced, *posted])
+    notify_after_commit(session, CHANNEL)
     if moves:
         await announce(session, ["books", *(f"account:{move.worker}" for move in moves)])
 
 
-async def _post(session: Session, moves: Sequence[_Move]) -> Iterator[Outgoing]:
-    """Post the moves; answers what to say of them."""
+async def _post(session: Session, moves: Sequence[_Move], *, said_before: bool) -> None:
+    """Post the moves, and say so."""
     own = settings(session, BillingSettings)
-    dates = [business_date(move.occurred_at, own.zone) for move in moves]
-    days = sorted(set(dates))
+    rows = [_entry_row(move, own.zone) for move in moves]
+    days = sorted({row["own_date"] for row in rows})
     try:
-        found = await session.execute(
+        posted = await session.scalar(
             POST_ENTRIES,
-            {
+            these(rows)
+            | form(session, _example_of_an_entry(moves[0]), ENTRY_FIELDS)
+            | {
                 "company": COMPANY,
-                "at_moment": clock(session).now(),
-                "event_ids": [move.cause.event_id for move in moves],
-                "entry_ids": [entry_id(move.cause.event_id) for move in moves],
-                "kinds": [move.kind.value for move in moves],
-                "task_ids": [move.task_id for move in moves],
-                "cycles": [move.cycle for move in moves],
-                "workers": [move.worker for move in moves],
-                "moments": [move.occurred_at for move in moves],
-                "own_dates": dates,
+                "now": clock(session).now(),
+                "workers": list({move.worker for move in moves}),
                 "day_zone": own.business_time_zone,
                 "day_dates": days,
                 "day_starts": [day_bounds(day, own.zone)[0] for day in days],
+                "said_before": said_before,
             },
         )
     except IntegrityError as error:
         raise _contradiction(error) or error from error
-    posted = found.all()
-    if len(posted) != len(moves):
-        raise RuntimeError(f"{len(posted)} entries were posted for {len(moves)} facts")
-    return (_told(move, row) for move, row in zip(moves, posted, strict=True))
+    if posted != len(moves):
+        raise RuntimeError(f"{posted} entries were posted for {len(moves)} facts")
 
 
-def _told(move: _Move, row: Row[Any]) -> Outgoing:
-    fact = EntryPosted(
-        entry_id=row.entry,
+def _entry_row(move: _Move, zone: ZoneInfo) -> dict[str, Any]:
+    entry = entry_id(move.cause.event_id)
+    return {
+        "event_id": move.cause.event_id,
+        "entry_id": entry,
+        "fact_id": fact_id("EntryPosted", entry),
+        "kind": move.kind,
+        "task_id": move.task_id,
+        "cycle": move.cycle,
+        "worker": move.worker,
+        "moment": move.occurred_at,
+        "own_date": business_date(move.occurred_at, zone),
+        "correlation_id": move.cause.correlation_id,
+        "traceparent": move.cause.traceparent,
+    }
+
+
+def _example_of_an_entry(move: _Move) -> EntryPosted:
+    return EntryPosted(
+        entry_id=move.cause.event_id,
         user_guid=move.worker,
         task_id=move.task_id,
         kind=move.kind.value,
-        amount_cents=row.amount,
-        balance_after_cents=row.balance_after,
-        business_date=row.posted_on,
-        late=row.came_late,
+        amount_cents=1,
+        balance_after_cents=1,
+        business_date=move.occurred_at.date(),
+        late=False,
         occurred_at=move.occurred_at,
     )
-    return entry_posted(fact, move.cause)
 
 
 def _contradiction(error: IntegrityError) -> ContradictingFact | None:
@@ -167,38 +223,27 @@ def _contradiction(error: IntegrityError) -> ContradictingFact | None:
     return ContradictingFact(_("The journal already has it: {fact}", fact=getattr(cause, "detail", "")))
 
 
-def entry_posted(fact: EntryPosted, cause: Received[TaskFact] | None = None) -> Outgoing:
-    """Tell of an entry from the worker's view. The event id is derived: a replay says the same fact again."""
-    return Outgoing(
-        facts=(fact,),
-        key=fact.user_guid,
-        occurred_at=fact.occurred_at,
-        event_id=fact_id("EntryPosted", fact.entry_id),
-        cause=cause,
-    )
-
-
 def _move_of(fact: Received[TaskFact]) -> _Move | None:
-    match fact.data:
-        case TaskAssigned() as data:
-            kind, moment = EntryKind.FEE, data.assigned_at
-        case TaskCompleted() as data:
-            kind, moment = EntryKind.REWARD, data.completed_at
-        case _:
-            return None
+    data = fact.data
+    # Compared by class: a pattern, as `isinstance`, asks Pydantic's classes in a slow way.
+    if type(data) is TaskAssigned:
+        kind, moment = EntryKind.FEE, data.assigned_at
+    elif type(data) is TaskCompleted:
+        kind, moment = EntryKind.REWARD, data.completed_at
+    else:
+        return None
     return _Move(fact, kind, data.task_id, data.cycle, data.user_guid, moment)
 
 
 async def _keep_titles(session: Session, facts: Iterable[TaskFact]) -> None:
     newest: dict[UUID, dict[str, object]] = {}
     for fact in facts:
-        match fact:
-            case TaskCreated():
-                moment = fact.created_at
-            case TaskUpdated():
-                moment = fact.updated_at
-            case _:
-                continue
+        if type(fact) is TaskCreated:
+            moment = fact.created_at
+        elif type(fact) is TaskUpdated:
+            moment = fact.updated_at
+        else:
+            continue
         newest[fact.task_id] = {
             "task_id": fact.task_id,
             "title": fact.title,
@@ -210,39 +255,34 @@ async def _keep_titles(session: Session, facts: Iterable[TaskFact]) -> None:
     await session.execute(KEEP_TITLES, these([newest[task_id] for task_id in sorted(newest)]))
 
 
-async def _price(session: Session, facts: Sequence[Received[TaskFact]]) -> Iterator[Outgoing]:
-    """Price what has no price yet; answers what to say of it.
-
-    A price on record stands, whatever the key says today.
-    """
+async def _price(session: Session, facts: Sequence[Received[TaskFact]], *, said_before: bool) -> None:
+    """Price what has no price yet, and say so. A price on record stands, whatever the key says today."""
     first = {fact.data.task_id: fact for fact in reversed(facts)}
     key = settings(session, BillingSettings).price_key.get_secret_value().encode()
-    drawn = {task_id: price_task(task_id, key) for task_id in sorted(first)}
-    now = clock(session).now()
-    rows = [
-        {
-            "task_id": task_id,
-            "fee_cents": price.fee_cents,
-            "reward_cents": price.reward_cents,
-            "priced_at": now,
-        }
-        for task_id, price in drawn.items()
-    ]
-    new = (await session.scalars(FIX_PRICES, these(rows))).all()
-    return (_priced(first[task_id], drawn[task_id]) for task_id in sorted(new))
+    rows = [_price_row(cause, price_task(task, key)) for task, cause in sorted(first.items())]
+    example = TaskPriced(
+        task_id=rows[0]["task_id"],
+        fee_cents=rows[0]["fee"],
+        reward_cents=rows[0]["reward"],
+        priced_at=rows[0]["moment"],
+    )
+    await session.execute(
+        FIX_PRICES,
+        these(rows)
+        | form(session, example, PRICE_FIELDS)
+        | {"now": clock(session).now(), "said_before": said_before},
+    )
 
 
-def _priced(cause: Received[TaskFact], price: Price) -> Outgoing:
-    fact = TaskPriced(
-        task_id=cause.data.task_id,
-        fee_cents=price.fee_cents,
-        reward_cents=price.reward_cents,
-        priced_at=cause.occurred_at,
-    )
-    return Outgoing(
-        facts=(fact,),
-        key=fact.task_id,
-        occurred_at=fact.priced_at,
-        event_id=fact_id("TaskPriced", fact.task_id),
-        cause=cause,
-    )
+def _price_row(cause: Received[TaskFact], price: Price) -> dict[str, Any]:
+    task_id = cause.data.task_id
+    return {
+        "task_id": task_id,
+        "fee": price.fee_cents,
+        "reward": price.reward_cents,
+        "fact_id": fact_id("TaskPriced", task_id),
+        "moment": cause.occurred_at,
+        "cause": cause.event_id,
+        "correlation": cause.correlation_id,
+        "trace": cause.traceparent,
+    }

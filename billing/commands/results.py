@@ -11,7 +11,6 @@ from typing import Any
 
 from sqlalchemy import Row, delete, select, tuple_, update
 
-from billing.commands.posting import entry_posted
 from billing.domain import EntryKind, fact_id
 from billing.events import DayResult, DayResultV1, EntryPosted, PayoutMade
 from billing.models import days, payouts, postings, unsaid_days
@@ -90,27 +89,26 @@ def _facts(
 
 
 def _payout_facts(paid: Row[Any]) -> Iterator[Outgoing]:
-    yield entry_posted(
-        EntryPosted(
-            entry_id=paid.id,
-            user_guid=paid.account_id,
-            task_id=None,
-            kind=EntryKind.PAYOUT.value,
-            amount_cents=-paid.amount_cents,
-            balance_after_cents=paid.balance_after_cents,
-            business_date=paid.business_date,
-            late=False,
-            occurred_at=paid.paid_at,
-        )
+    entry = EntryPosted(
+        entry_id=paid.id,
+        user_guid=paid.account_id,
+        task_id=None,
+        kind=EntryKind.PAYOUT.value,
+        amount_cents=-paid.amount_cents,
+        balance_after_cents=paid.balance_after_cents,
+        business_date=paid.business_date,
+        late=False,
+        occurred_at=paid.paid_at,
     )
-    fact = PayoutMade(
+    yield Outgoing((entry,), paid.account_id, paid.paid_at, fact_id("EntryPosted", paid.id))
+    payout = PayoutMade(
         payout_id=paid.id,
         user_guid=paid.account_id,
         amount_cents=paid.amount_cents,
         business_date=paid.business_date,
         paid_at=paid.paid_at,
     )
-    yield Outgoing((fact,), paid.account_id, paid.paid_at, fact_id("PayoutMade", paid.id))
+    yield Outgoing((payout,), paid.account_id, paid.paid_at, fact_id("PayoutMade", paid.id))
 
 
 def _day_result(day: Row[Any]) -> Outgoing:

@@ -1,7 +1,7 @@
 """Where dead letters travel: the topic that tells of them, and the one on which they come back."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import UUID
 
 from service_kit.ids import id_in
@@ -19,8 +19,7 @@ OURS = frozenset({LETTER, TOPIC, PARTITION, OFFSET, REASON, DETAIL, SHORTENED})
 """Headers that we add; the event's own stand beside them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where a record stood on the broker."""
 
     topic: str

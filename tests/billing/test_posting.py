@@ -1,14 +1,17 @@
 """Facts about tasks become prices and postings, each once."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
+import orjson
 import pytest
 from pydantic import SecretStr
 
-from billing.domain import COMPANY, ContradictingFact, price_task
+from billing.domain import COMPANY, ContradictingFact, entry_id, fact_id, price_task
+from billing.events import EntryPosted, TaskCompleted, TaskPriced
+from service_kit.context import context
 from service_kit.ids import new_id
-from tests.billing.facts import NOON, assigned, close_all, completed, created, hear, next_night
+from tests.billing.facts import NOON, assigned, close_all, completed, created, hear, next_night, received
 from tests.support.services import Service
 
 
@@ -45,6 +48,44 @@ class TestPostTaskFacts:
         )
         assert fee["data"]["businessDate"] == "2026-03-02"
         assert fee["data"]["late"] is False
+
+    async def test_facts_made_in_the_database_are_those_of_their_classes(self, billing: Service) -> None:
+        """Each entry and each price is said as its class would say it, under its contract, for its reason."""
+        task, worker = new_id(), new_id()
+        odd = NOON + timedelta(microseconds=70_001)
+        await hear(billing, created(task), assigned(task, worker))
+        next_night(billing)
+        await close_all(billing)
+        late = received(TaskCompleted(task_id=task, user_guid=worker, cycle=1, completed_at=odd), odd)
+        late = late._replace(correlation_id='it\'s "odd" %s \\', traceparent="00-1-2-01")
+        await hear(billing, late)
+        said = [row for row in await billing.said() if row["name"] in ("TaskPriced", "EntryPosted")]
+        async with billing.reading() as session:
+            schemas = context(session).schemas
+        for row in said:
+            kind = TaskPriced if row["name"] == "TaskPriced" else EntryPosted
+            schemas.of(kind).refuse_invalid(row["data"])
+            assert row["data"].keys() == orjson.loads(kind.model_validate(row["data"]).to_json()).keys()
+        price = price_task(task, billing.settings.price_key.get_secret_value().encode())  # type: ignore[attr-defined]
+        assert TaskPriced.model_validate(said[0]["data"]) == TaskPriced(
+            task_id=task, fee_cents=price.fee_cents, reward_cents=price.reward_cents, priced_at=NOON
+        )
+        assert EntryPosted.model_validate(said[-1]["data"]) == EntryPosted(
+            entry_id=entry_id(late.event_id),
+            user_guid=worker,
+            task_id=task,
+            kind="reward",
+            amount_cents=price.reward_cents,
+            balance_after_cents=price.reward_cents - price.fee_cents,
+            business_date=date(2026, 3, 3),
+            late=True,
+            occurred_at=odd,
+        )
+        assert said[-1]["event_id"] == fact_id("EntryPosted", entry_id(late.event_id))
+        assert said[-1]["occurred_at"] == odd
+        assert said[-1]["correlation_id"] == late.correlation_id
+        assert said[-1]["causation_id"] == str(late.event_id)
+        assert said[-1]["traceparent"] == late.traceparent
 
     async def test_every_assignment_charges(self, billing: Service) -> None:
         """A new assignee pays too, the old one gets nothing back; the same worker pays again (R1, R2)."""

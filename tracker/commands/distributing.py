@@ -135,12 +135,13 @@ async def _deal(
     The facts are put together there too, and the first of them is compared here. A run belongs to the moment
     of its press, also where it ends after midnight.
     """
-    example = _fact(run, *_ANY)
+    # Task, person and cycle stand for what each row has of its own.
+    example = _fact(run, run.id, run.requested_by, 1)
     rows = (
         await session.execute(
             _DEAL,
             stretch
-            | said(session, example, _ANY, occurred_at=run.requested_at)
+            | said(session, example, ["task_id", "user_guid", "cycle"], occurred_at=run.requested_at)
             | {
                 "seed": random.getrandbits(63),
                 "at": run.requested_at,
@@ -170,9 +171,6 @@ def _fact(run: Distribution, task_id: UUID, assignee_id: UUID, cycle: int) -> Ta
         assigned_at=run.requested_at,
     )
 
-
-_ANY = (UUID(int=1), UUID(int=2), 1_234_567_890)
-"""Task, person and cycle: they stand where each fact has its own."""
 
 _CUT = text(
     """

@@ -55,10 +55,6 @@ COMPLETED = (
 )
 
 
-_ANY_CYCLE = 1_234_567_890
-"""Stands where each fact has its own."""
-
-
 class TextChange(TypedDict, total=False):
     """What an edit changes; what is absent stays."""
 
@@ -158,8 +154,9 @@ async def complete_task(session: Session, actor: CurrentUser, task_id: UUID) -> 
     """
     now = clock(session).now()
     done = {"task_id": task_id, "actor": actor.guid, "step": new_id(), "event_id": new_id(), "at": now}
-    fact = TaskCompleted(task_id=task_id, user_guid=actor.guid, cycle=_ANY_CYCLE, completed_at=now)
-    done |= said(session, fact, [_ANY_CYCLE], occurred_at=now)
+    # The cycle stands for the row's own.
+    fact = TaskCompleted(task_id=task_id, user_guid=actor.guid, cycle=1, completed_at=now)
+    done |= said(session, fact, ["cycle"], occurred_at=now)
     task: Task | None = await session.scalar(COMPLETED, done)
     while task is None:
         found = await _locked(session, task_id)
