@@ -68,6 +68,9 @@ class AuthSettings(ServiceSettings):
     first_admin_password: SecretStr | None = None
     """The account that is created when there is none at all, so that somebody can sign in."""
 
+    relay_linger_s: float = Field(default=0.1, ge=0)
+    """Who is told of sessions and accounts has two seconds, and a sign-in tells something every time."""
+
     access_token_s: int = Field(default=300, ge=30, le=300)
     authorization_code_s: int = Field(default=60, ge=5, le=60)
     session_idle_s: int = Field(default=12 * 3600, ge=300)

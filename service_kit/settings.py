@@ -53,6 +53,9 @@ class ServiceSettings(BaseSettings):
     consumer_linger_s: float = Field(default=0, ge=0)
     """How long a consumer lets events gather before it takes a batch: fewer, larger transactions."""
 
+    relay_linger_s: float = Field(default=0, ge=0)
+    """How long a relay that was rung lets facts gather before it sends them: fewer, larger batches."""
+
     registry_url: str
     """Address of the schema registry's own port, without a path."""
 

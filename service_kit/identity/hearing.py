@@ -21,7 +21,10 @@ from service_kit.settings import ServiceSettings
 log = structlog.get_logger(__name__)
 
 FRAME_BYTES = 5
-FETCH_WAIT_MS = 500
+FETCH_WAIT_MS = 250
+FETCH_BYTES = 1024 * 1024
+"""The broker answers when there is so much, or when so long has passed. Answered at once, each sign-in of
+anybody would wake every web process of the exchange; a block may take two seconds."""
 METADATA_MS = 10_000
 """So often it is looked whether a topic has appeared or grown."""
 
@@ -44,6 +47,7 @@ async def hear_denials(settings: ServiceSettings, denials: Denials) -> None:
             client_id=f"{settings.name}-identity",
             enable_auto_commit=False,
             auto_offset_reset="earliest",
+            fetch_min_bytes=FETCH_BYTES,
             fetch_max_wait_ms=FETCH_WAIT_MS,
             metadata_max_age_ms=METADATA_MS,
         )

@@ -253,6 +253,7 @@ class _Turn:
             # That was all of it, and whatever is committed after the read rings the bell.
             self._relay.tell_backlog(held, [])
             await self._pause(SLOW_POLL_S)
+            await asyncio.sleep(self._relay.settings.relay_linger_s)
             return
         await self._measure(found.upto, held)
         if found.upto == position:
