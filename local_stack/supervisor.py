@@ -117,8 +117,9 @@ class Supervisor:
             jars=installed_folder() / "java",
             lines=self._layout.kafka_lines,
         )
-        await asyncio.to_thread(broker.prepare)
-        await self._keep("kafka", broker.program(), _in_thread(broker.is_ready)).start()
+        # Before each start: somebody may have cleared its data away meanwhile.
+        kept = self._keep("kafka", broker.program(), _in_thread(broker.is_ready), before_start=broker.prepare)
+        await kept.start()
 
     async def _start_databases(self) -> None:
         superuser = self._external.database_url or await self._start_postgres()

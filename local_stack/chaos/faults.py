@@ -17,11 +17,9 @@ from local_stack import clock
 from local_stack.chaos.lines import Line
 from local_stack.chaos.schedule import SECOND_CLOSER, Fault, Kind
 from local_stack.credentials import Credentials
-from local_stack.engines.java import find_java
-from local_stack.engines.kafka import Kafka
 from local_stack.engines.postgres import Postgres
 from local_stack.environment import ADJUSTABLE, adjusted, environment
-from local_stack.home import ROOT, Home, installed_folder
+from local_stack.home import ROOT, Home
 from local_stack.night import business_zone, past_midnight
 from local_stack.ports import PortChooser
 from local_stack.services import BILLING
@@ -210,20 +208,11 @@ class Storm:
         process = self._process("kafka")
         if supervisor is None or process is None:
             return False
-        broker = Kafka(
-            self._home.kafka,
-            self._layout.kafka,
-            self._layout.kafka_controller,
-            java=find_java(),
-            jars=installed_folder() / "java",
-            lines=self._layout.kafka_lines,
-        )
         supervisor.suspend()
         try:
             process.kill()
             # Its parent sleeps and can not bury it; a dead process holds no file.
             shutil.rmtree(self._home.kafka / "data", ignore_errors=True)
-            broker.prepare()
         finally:
             supervisor.send_signal(signal.SIGCONT)
         return True
