@@ -54,6 +54,7 @@ REDRIVE_LABELS = {
 }
 WORDS: dict[str, Any] = {
     "standings": STANDING_LABELS,
+    "on_its_way": reading.ON_ITS_WAY,
     "actions": ACTION_LABELS,
     "reason_label": words.label,
     "advice": words.advice,
@@ -165,7 +166,12 @@ async def stop_redrive(request: Request, session: Writing, redrive_id: UUID, by:
 
 @router.get(HOME + "/{letter_id}")
 async def one_letter(request: Request, session: Reading, letter_id: UUID, heard: HeardDep) -> Response:
-    return await _letter(request, session, letter_id, heard)
+    if not wants_fragment(request):
+        return await _letter(request, session, letter_id, heard)
+    # An open page asks what has become of a letter that was sent again.
+    letter = await reading.letter(session, letter_id)
+    headers = {} if letter.line.standing in reading.ON_ITS_WAY else {"HX-Refresh": "true"}
+    return Response(status_code=204, headers=headers)
 
 
 @router.get(HOME + "/{letter_id}/value")

@@ -17,6 +17,8 @@ from service_kit.text import message as _
 
 Standing = Literal["waiting", "queued", "redriven", "handled", "discarded"]
 STANDINGS: tuple[Standing, ...] = get_args(Standing)
+ON_ITS_WAY = frozenset[Standing]({"queued", "redriven"})
+"""What comes of it is not known yet."""
 
 _letters = dead_letters.c
 _acted = exists().where(inbox.c.event_id == _letters.event_id).correlate(dead_letters)
