@@ -64,6 +64,7 @@ class RecordHandler:
         self._schemas = schemas
         self._router = router
         self._dead_in_a_row = 0
+        self._without_contract: set[type[Event]] = set()
         self.notes = Notes()
 
     async def handle(self, records: Sequence[ConsumerRecord]) -> None:
@@ -131,8 +132,11 @@ class RecordHandler:
             return None
         schema_id, data = framed(record.value or b"")
         try:
-            if schema_id is not None:
+            if schema_id is None:
+                schema = await self._contract(kind)
+            else:
                 schema = self._schemas.known(schema_id) or await self._schema(schema_id)
+            if schema is not None:
                 schema.refuse_invalid(orjson.loads(data))
             return event_of(record, kind, headers, data)
         except Unreadable as error:
@@ -144,6 +148,17 @@ class RecordHandler:
 
     async def _schema(self, schema_id: int) -> Schema:
         return await _patiently(lambda: self._schemas.by_id(schema_id))
+
+    async def _contract(self, kind: type[Event]) -> Schema | None:
+        """What a value without a frame has to keep to; None where nobody has registered a contract."""
+        if kind in self._without_contract:
+            return None
+        found = await _patiently(lambda: self._schemas.find(kind))
+        if found is None:
+            # Asked once in the life of a process: another record of the kind would only be told the same.
+            log.warning("event_without_contract", event_type=kind.type_name())
+            self._without_contract.add(kind)
+        return found
 
     async def _put_aside(self, record: ConsumerRecord, reason: str, detail: str) -> None:
         if self._dead_in_a_row >= DEAD_LETTERS_IN_A_ROW:

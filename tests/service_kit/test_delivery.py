@@ -30,7 +30,7 @@ from service_kit.database import Session
 from service_kit.dead_letters import redrive_topic
 from service_kit.dead_letters.acting import Actor, redrive_one
 from service_kit.errors import Invalid
-from service_kit.events import Received
+from service_kit.events import Event, Received
 from service_kit.outbox import publish
 from service_kit.relay import Relay
 from service_kit.relay.keeping import keep_outbox
@@ -43,6 +43,14 @@ from tests.support.services import Service
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 TOPIC = "tracker.tasks"
+
+WELL_FORMED = TaskCompleted(task_id=UUID(int=1), user_guid=UUID(int=2), cycle=1, completed_at=NOW).to_json()
+
+
+class Uncontracted(Event, topic=TOPIC, name="Uncontracted", version=1):
+    """No registry has a schema of it."""
+
+    task_id: UUID
 
 
 @pytest.fixture
@@ -413,8 +421,9 @@ async def test_a_dead_letter_that_is_sent_again_acts_once_and_keeps_its_place(sa
         (b"{", {}, "not_json"),
         (b"not json at all", {}, "not_json"),
         (b"", {}, "not_json"),
-        (b'{"taskId": 7}', {}, "unreadable"),
-        (b'{"taskId": 7}', {"ce_id": "no uuid"}, "unreadable"),
+        (b'{"taskId": 7}', {}, "schema_violation"),
+        (WELL_FORMED, {"ce_id": "no uuid"}, "bad_headers"),
+        (b'{"taskId": 7}', {"ce_type": Uncontracted.type_name()}, "unreadable"),
         (b"{}", {"ce_type": None}, "no_type"),
         (b"\x00\x00\x00\xff\xff{}", {}, "unknown_schema"),
     ],
@@ -422,8 +431,15 @@ async def test_a_dead_letter_that_is_sent_again_acts_once_and_keeps_its_place(sa
 async def test_malformed_records_are_put_aside_with_the_reason(
     sample: Service, value: bytes, headers: dict[str, str | None], reason: str
 ) -> None:
+    """A contract holds with a frame and without one; where there is none the class decides."""
+    router = recording()
+
+    @router.on(Uncontracted)
+    async def never(_session: Session, _event: Received[Uncontracted]) -> None:
+        raise AssertionError
+
     await send_raw(sample, value, headers)
-    async with in_background(consumer(sample, recording()).run()):
+    async with in_background(consumer(sample, router).run()):
 
         async def put_aside() -> str | None:
             found: str | None = await sample.scalar("select reason from dead_letters")
