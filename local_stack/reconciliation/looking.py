@@ -56,6 +56,7 @@ def _comparisons(taken: dict[str, Snapshot]) -> Iterator[tuple[str, Comparison]]
     tracker, billing, analytics = (taken[service.name] for service in (TRACKER, BILLING, ANALYTICS))
     yield "work in the ledger", lambda: facts.work_in_the_ledger(tracker, billing)
     yield "prices in the tracker", lambda: facts.prices_in_the_tracker(tracker, billing)
+    yield "facts in analytics", lambda: facts.facts_in_analytics(analytics)
     yield "work in analytics", lambda: facts.work_in_analytics(tracker, analytics)
     yield "entries in analytics", lambda: facts.entries_in_analytics(billing, analytics)
     yield "payouts in analytics", lambda: facts.payouts_in_analytics(billing, analytics)

@@ -256,6 +256,17 @@ async def test_what_was_heard_may_be_any_integer_of_its_contract(books: Books) -
     }
 
 
+async def test_what_was_heard_may_be_of_another_type(books: Books) -> None:
+    """It is named, and compared with nothing."""
+    change = "update raw_events set data = jsonb_set(data, '{{{}}}', '\"one\"') where name = '{}'"
+    await books.plant("analytics", change.format("cycle", "TaskAssigned"))
+    await books.plant("analytics", change.format("businessDate", "EntryPosted"))
+    verdict = await books.look()
+    kinds = {difference.what for difference in verdict.differences}
+    assert kinds == {"unreadable_fact", "unheard_fact", "unheard_entry"}
+    assert "keeps a TaskAssigned with values of other types" in str(verdict.differences)
+
+
 async def test_news_on_its_way_is_no_difference(books: Books) -> None:
     """What differs in the first look and has arrived by the next one is not reported."""
     fact = assigned(UUID(int=500), WORKERS[0], books.billing.clock.now())

@@ -60,6 +60,11 @@ async def test_an_address_that_names_no_task_is_not_found(browsers: Browsers) ->
         assert (answer.status_code, "If you tell somebody" in answer.text) == (404, True)
 
 
+async def test_the_shortened_address_of_a_task_leads_to_all(browsers: Browsers) -> None:
+    answer = await browsers.of_worker.get("/tasks")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/tracker/all")
+
+
 async def test_a_visitor_is_led_to_the_sign_in(web: Web) -> None:
     async with web.browser() as browser:
         answer = await browser.get("/all")

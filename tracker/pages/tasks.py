@@ -53,6 +53,12 @@ async def new_task_hint(
     return render(request, "tracker/new_task.html", await _hint(session, title, jira_id), "hint")
 
 
+@router.get("/tasks")
+async def list_behind_a_task(request: Request) -> Response:
+    """For whoever shortens a task's address."""
+    return redirect(request, "/all")
+
+
 @router.post("/tasks")
 async def create_task(
     request: Request,
