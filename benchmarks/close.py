@@ -82,6 +82,7 @@ async def fill(stage: Stage, workers: Sequence[UUID]) -> None:
             ]
             told = orjson.dumps(moves).decode()
             await connection.execute(FILL, COMPANY, NOON, told, owners, day, MIDNIGHT - timedelta(days=1))
+        await connection.execute("vacuum analyze")
     finally:
         await connection.close()
 

@@ -29,7 +29,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from service_kit.context import context
 from service_kit.database import Session, kit_metadata, notify_after_commit
-from service_kit.events import Event, Received
+from service_kit.events import Event
 from service_kit.ids import new_id
 from service_kit.rows import inserting, these
 from service_kit.schema_client import Schema
@@ -79,8 +79,6 @@ class Outgoing(NamedTuple):
     occurred_at: datetime
     event_id: UUID | None = None
     """Given where it must be the same each time, for instance for a day that is closed again."""
-    cause: Received[Event] | None = None
-    """The event this fact follows from; without it, what the running request or handler says."""
 
 
 async def publish(
@@ -239,9 +237,9 @@ def _rows(session: Session, item: Outgoing, here: str | None) -> list[dict[str, 
                 "schema_id": schema.id,
                 "data": orjson.Fragment(data),
                 "occurred_at": item.occurred_at,
-                "correlation_id": item.cause.correlation_id if item.cause else correlation_id.get(),
-                "causation_id": item.cause.event_id if item.cause else causation_id.get(),
-                "traceparent": item.cause.traceparent if item.cause else here,
+                "correlation_id": correlation_id.get(),
+                "causation_id": causation_id.get(),
+                "traceparent": here,
             }
         )
     return rows

@@ -5,7 +5,7 @@ ledger's state (shared, so that no day closes meanwhile) and accounts by id. The
 entry, so holding its row puts all posters in line. Why a function posts: decision 0011.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -13,7 +13,6 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import (
     ARRAY,
-    BindParameter,
     Boolean,
     Date,
     DateTime,
@@ -65,10 +64,6 @@ ONCE = {"uq_journal_entries_fee", "uq_journal_entries_reward"}
 """A cycle of a task is charged once and a task is rewarded once, whatever ids the events carry."""
 
 
-def _arrays(type_: Any, *names: str) -> Iterator[BindParameter[Any]]:
-    return (bindparam(name, type_=ARRAY(type_)) for name in names)
-
-
 # What has no price yet gets one, and of each price something is said, all in one round trip. The ids are
 # sorted, so that two workers that price the same tasks can not lock each other out.
 FIX_PRICES = text(
@@ -76,7 +71,7 @@ FIX_PRICES = text(
     WITH given AS (
         SELECT * FROM json_to_recordset(CAST(:given AS json)) AS g (
             task_id uuid, fee integer, reward integer, fact_id uuid, moment timestamptz,
-            cause text, correlation text, trace text
+            event_id text, correlation_id text, traceparent text
         )
     ), fixed AS (
         INSERT INTO task_prices (task_id, fee_cents, reward_cents, priced_at)
@@ -90,9 +85,9 @@ FIX_PRICES = text(
             key="task_id",
             blanks=f"task_id, fee, reward, {moment_in_json('moment')}",
             at="moment",
-            correlation="correlation",
-            causation="cause",
-            traceparent="trace",
+            correlation="correlation_id",
+            causation="event_id",
+            traceparent="traceparent",
         )
     }
     """  # noqa: S608  names and expressions of our own
@@ -111,9 +106,9 @@ POST_ENTRIES = text(
     bindparam("company", type_=Uuid),
     bindparam("now", type_=DateTime(timezone=True)),
     bindparam("given", type_=Text),
-    *_arrays(Uuid, "workers"),
-    *_arrays(DateTime(timezone=True), "day_starts"),
-    *_arrays(Date, "day_dates"),
+    bindparam("workers", type_=ARRAY(Uuid)),
+    bindparam("day_starts", type_=ARRAY(DateTime(timezone=True))),
+    bindparam("day_dates", type_=ARRAY(Date)),
     bindparam("day_zone", type_=Text),
     bindparam("said_before", type_=Boolean),
     *FORM,
@@ -282,7 +277,7 @@ def _price_row(cause: Received[TaskFact], price: Price) -> dict[str, Any]:
         "reward": price.reward_cents,
         "fact_id": fact_id("TaskPriced", task_id),
         "moment": cause.occurred_at,
-        "cause": cause.event_id,
-        "correlation": cause.correlation_id,
-        "trace": cause.traceparent,
+        "event_id": cause.event_id,
+        "correlation_id": cause.correlation_id,
+        "traceparent": cause.traceparent,
     }
