@@ -66,7 +66,14 @@ async def make_shadow(session: Session, begin: date | None) -> Progress:
             "create temporary table replay_facts (event_id uuid, type_name text not null,"
             " occurred_at timestamptz not null, raw bytea not null, moves_money boolean not null,"
             " fingerprint bytea generated always as (sha256(raw)) stored,"
-            " replayed boolean not null default false, primary key (event_id, fingerprint))"
+            " primary key (event_id, fingerprint))"
+        )
+    )
+    # Which of them have no place in the order of the live ledger and were replayed, each once.
+    await session.execute(
+        text(
+            "create temporary table replay_rest (place bigint generated always as identity primary key,"
+            " event_id uuid not null, fingerprint bytea not null, unique (event_id, fingerprint))"
         )
     )
     await session.execute(

@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
-from uuid import UUID
 
 from sqlalchemy import Row, text
 
@@ -66,20 +65,29 @@ IN_THEIR_ORDER = text(
     """
 )
 
+# Found once and numbered: to look for the next few again and again would read everything as often.
+NOTE_WITHOUT_A_PLACE = text(
+    """
+    insert into replay_rest (event_id, fingerprint)
+    select f.event_id, f.fingerprint from replay_facts f
+    join public.inbox i on i.event_id = f.event_id and i.fingerprint = f.fingerprint
+    where f.moves_money = :money
+      and not (f.moves_money and exists (
+          select from public.journal_entries e
+          join public.postings c on c.entry_id = e.id and c.account_id = :company
+          where e.event_id = f.event_id
+      ))
+    order by f.event_id
+    on conflict do nothing
+    """
+)
+
 WITHOUT_A_PLACE = text(
     """
-    update replay_facts set replayed = true where (event_id, fingerprint) in (
-        select f.event_id, f.fingerprint from replay_facts f
-        join public.inbox i on i.event_id = f.event_id and i.fingerprint = f.fingerprint
-        where f.event_id > :after and not f.replayed and f.moves_money = :money
-          and not (f.moves_money and exists (
-              select from public.journal_entries e
-              join public.postings c on c.entry_id = e.id and c.account_id = :company
-              where e.event_id = f.event_id
-          ))
-        order by f.event_id limit :most
-    )
-    returning event_id, type_name, occurred_at, raw
+    with chosen as materialized (select * from replay_rest where place > :after order by place limit :most)
+    select f.event_id, f.type_name, f.occurred_at, f.raw, c.place from chosen c
+    join replay_facts f on f.event_id = c.event_id and f.fingerprint = c.fingerprint
+    order by c.place
     """
 )
 
@@ -147,13 +155,10 @@ async def replay_rest(session: Session, handle: Handle, *, money: bool) -> None:
 
     Only what the live consumer has marked as handled: what it has still before it is no difference.
     """
-    after = UUID(int=0)
-    while True:
-        chosen = {"company": COMPANY, "money": money, "after": after, "most": AT_ONCE}
-        rows = sorted(await session.execute(WITHOUT_A_PLACE, chosen), key=lambda row: row.event_id)
-        if not rows:
-            return
-        after = rows[-1].event_id
+    last = await session.scalar(text("select coalesce(max(place), 0) from replay_rest"))
+    await session.execute(NOTE_WITHOUT_A_PLACE, {"company": COMPANY, "money": money})
+    while rows := (await session.execute(WITHOUT_A_PLACE, {"after": last, "most": AT_ONCE})).all():
+        last = rows[-1].place
         await post_task_facts(session, _told(rows, TASK_FACTS), said_before=True)
         await handle(session, _told(rows, ACCOUNT_FACTS))
 
