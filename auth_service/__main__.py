@@ -15,7 +15,7 @@ from auth_service.commands.clients import change_safety, create_client
 from auth_service.commands.keys import rotate_keys
 from auth_service.commands.oauth import Provider, mint_access_token
 from auth_service.commands.passwords import Passwords
-from auth_service.commands.sessions import begin_session
+from auth_service.commands.sessions import begin_for_console
 from auth_service.domain.accounts import AccountNotFound, check_new_password, clean_login
 from auth_service.domain.audit import ACTS
 from auth_service.domain.clients import GRANTS, SCOPES, ClientForm
@@ -262,8 +262,8 @@ def token(
             chosen = found if every else [await _account(session, login)]
             tokens = {}
             for account in chosen:
-                begun = await begin_session(session, settings, account.id, program=CONSOLE, said=False)
-                person = await person_of_session(session, begun.session_id)
+                begun = await begin_for_console(session, settings, account.id, CONSOLE)
+                person = await person_of_session(session, begun)
                 assert person is not None  # noqa: S101  it has just begun
                 tokens[account.login] = mint_access_token(provider, person, LOCAL_CLIENT, LOCAL_SCOPE)
         typer.echo(json.dumps(tokens) if every else tokens[chosen[0].login])

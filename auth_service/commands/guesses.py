@@ -1,7 +1,7 @@
 """Guesses are counted before they are checked, so that parallel ones never get more tries than the limit."""
 
 from datetime import UTC, datetime
-from typing import cast
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import (
@@ -9,13 +9,10 @@ from sqlalchemy import (
     Integer,
     Interval,
     LargeBinary,
-    Table,
+    Text,
     bindparam,
     delete,
-    func,
-    select,
     text,
-    update,
 )
 
 from auth_service.domain.guesses import (
@@ -44,8 +41,7 @@ LETTERS_AT_ONCE = 3
 
 # One statement: two that guess at the same time wait for each other inside of it, and the second one sees
 # what the first one wrote. The clock is read there too: a time taken before the wait could lie before that.
-COUNT = text(
-    """
+_COUNT = """
     insert into guess_counters as counter (key, failures, last_at, waits_until)
     select key, 1, clock_timestamp(), clock_timestamp() + (:waits)[
         least(greatest(1 - free, -1) + 2, cardinality(:waits))
@@ -66,30 +62,53 @@ COUNT = text(
     )
     where counter.waits_until <= clock_timestamp()
     returning key
-    """
-).bindparams(
+"""
+"""Only the keys that need not wait come back."""
+
+_COUNTED = (
     bindparam("keys", type_=ARRAY(LargeBinary)),
     bindparam("free", type_=ARRAY(Integer)),
     bindparam("waits", WAITS, type_=ARRAY(Interval)),
     bindparam("forgotten", FORGOTTEN_AFTER, type_=Interval),
 )
-"""Only the keys that need not wait come back."""
+COUNT = text(_COUNT).bindparams(*_COUNTED)
 
-_COUNTERS = cast("Table", GuessCounter.__table__)
-_WIPED = (
-    delete(_COUNTERS).where(_COUNTERS.c.key == bindparam("wiped")).returning(_COUNTERS.c.key).cte("wiped")
-)
+COUNT_AND_READ = text(
+    f"""
+    with counted as ({_COUNT})
+    select (select count(*) from counted) as counted, owner.id, owner.password_hash, owner.blocked
+    from (select) as one left join accounts as owner on owner.login = :login
+    """  # noqa: S608  a statement of our own
+).bindparams(*_COUNTED, bindparam("login", type_=Text))
 
-RIGHT = (
-    update(_COUNTERS)
-    .where(
-        _COUNTERS.c.key == bindparam("address"),
-        # In the order in which they are counted: two that wait for each other's rows would stop each other.
-        select(func.count()).select_from(_WIPED).scalar_subquery().is_not(None),
+TAKEN_BACK = """
+    wiped as (delete from guess_counters where key = :wiped and {when} returning key),
+    taken_back as (
+        update guess_counters set failures = greatest(failures - 1, 0)
+        -- In the order in which they are counted: two that wait for each other's rows would stop each other.
+        where key = :address_key and {when} and (select count(*) from wiped) is not null
     )
-    .values(failures=func.greatest(_COUNTERS.c.failures - 1, 0))
-)
-"""Takes a guess back (see `right`)."""
+"""
+"""Parts of a statement that take a guess back (see `right`)."""
+
+RIGHT_GUESS = (bindparam("wiped", type_=LargeBinary), bindparam("address_key", type_=LargeBinary))
+RIGHT = text(f"with {TAKEN_BACK.format(when='true')} select 1").bindparams(*RIGHT_GUESS)
+
+
+class Asked(NamedTuple):
+    """A guess at a password: whether it may be checked, and what it is checked against, if anything."""
+
+    admitted: bool
+    account_id: UUID | None
+    password_hash: str | None
+    blocked: bool | None
+
+
+async def ask_to_sign_in(session: Session, settings: AuthSettings, login: str, address: str) -> Asked:
+    """Count one guess against the account's name and the address, and read what it is checked against."""
+    asked = _asked((account_key(login), settings.attempts_per_account), _by_address(settings, address))
+    found = (await session.execute(COUNT_AND_READ, asked | {"login": login})).one()
+    return Asked(found.counted == len(asked["keys"]), found.id, found.password_hash, found.blocked)
 
 
 async def admit_guess(session: Session, settings: AuthSettings, login: str, address: str) -> bool:
@@ -140,8 +159,8 @@ async def guessed_right(session: Session, address: str, *, wiped: bytes | None =
 
 
 def right(address: str, wiped: bytes | None) -> dict[str, bytes | None]:
-    """The parameters of `RIGHT`, for those who write more in the same statement."""
-    return {"wiped": wiped, "address": address_key(address)}
+    """The parameters of `TAKEN_BACK`, for those who write more in the same statement."""
+    return {"wiped": wiped, "address_key": address_key(address)}
 
 
 async def clear_guesses(session: Session, login: str) -> None:
@@ -166,6 +185,10 @@ def _by_stranger(settings: AuthSettings, address: str) -> tuple[bytes, int]:
 
 async def _count(session: Session, *asked: tuple[bytes, int]) -> bool:
     """Count one failure under each key, of which so many are free; False when any of them has to wait."""
-    keys, free = zip(*asked, strict=True)
-    counted = await session.scalars(COUNT, {"keys": list(keys), "free": list(free)})
+    counted = await session.scalars(COUNT, _asked(*asked))
     return len(counted.all()) == len(asked)
+
+
+def _asked(*asked: tuple[bytes, int]) -> dict[str, Any]:
+    keys, free = zip(*asked, strict=True)
+    return {"keys": list(keys), "free": list(free)}

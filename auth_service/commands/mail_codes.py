@@ -6,7 +6,8 @@ from uuid import UUID
 from sqlalchemy import delete, update
 
 from auth_service.commands.letters import queue_letter
-from auth_service.commands.sign_in import Seat, SecondFactorNeeded, begin_or_half, owner_of
+from auth_service.commands.sessions import Seat
+from auth_service.commands.sign_in import SecondFactorNeeded, begin_or_half, owner_of
 from auth_service.domain.mail_codes import LIFE, METHOD, TRIES_MAX, is_mail_code
 from auth_service.models import Account, MailCode
 from auth_service.settings import AuthSettings

@@ -9,7 +9,8 @@ from sqlalchemy.dialects.postgresql import insert
 
 from auth_service.commands.audit import record
 from auth_service.commands.letters import queue_letter
-from auth_service.commands.sign_in import Seat, begin_signed_in
+from auth_service.commands.sessions import Seat
+from auth_service.commands.sign_in import begin_signed_in
 from auth_service.domain.passkeys import (
     METHODS,
     NOT_TAKEN,

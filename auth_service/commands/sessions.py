@@ -3,12 +3,24 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import cast
 from uuid import UUID
 
-from sqlalchemy import Table, delete, insert, select, update
+from sqlalchemy import (
+    ARRAY,
+    Boolean,
+    DateTime,
+    LargeBinary,
+    Text,
+    Uuid,
+    bindparam,
+    delete,
+    select,
+    text,
+    update,
+)
 
 from auth_service.commands.audit import record
+from auth_service.commands.guesses import RIGHT_GUESS, TAKEN_BACK, right
 from auth_service.domain.tokens import digest, new_secret
 from auth_service.events import SessionBegan, SessionEnded
 from auth_service.models import (
@@ -25,69 +37,169 @@ from auth_service.models import (
 from auth_service.settings import AuthSettings
 from service_kit.database import Session, notify_after_commit
 from service_kit.ids import new_id
-from service_kit.outbox import publish
+from service_kit.outbox import CHANNEL, SAID, moment_in_json, publish, said, saying
 
 NOTICES_CHANNEL = "logout_notices"
 
-BEGIN = insert(cast("Table", SignOnSession.__table__))
+BEGIN = text(
+    f"""
+    with owner as (
+        select id from accounts
+        where id = :account and not blocked
+            and (:proof is null or password_hash = :proof)
+            and (:whole or not exists (
+                select from totp_factors where account_id = :account and confirmed_at is not null
+            ))
+        for update
+    ), begun as (
+        insert into sign_on_sessions (
+            id, secret_digest, account_id, authenticated_at, seen_at, expires_at, methods, address, program
+        )
+        select :session, :secret_digest, id, :now, :now, :expires_at, :methods, :address, :program
+        from owner
+        returning id, account_id
+    ), noted as (
+        insert into audit_log (id, at, act, actor_id, account_id, address, details)
+        select :entry, :now, 'signed_in', account_id, account_id, :address,
+            jsonb_build_object('methods', to_jsonb(:methods))
+        from begun
+    ), {TAKEN_BACK.format(when="exists (select from begun)")}, said as (
+        {
+        saying(
+            "begun",
+            event_id=":event_id",
+            key="id",
+            blanks=f"id, account_id, {moment_in_json(':now')}",
+        )
+    }
+    )
+    select id from begun
+    """  # noqa: S608  statements of our own
+).bindparams(
+    *(bindparam(name, type_=Uuid) for name in ("account", "session", "entry", "event_id")),
+    *(bindparam(name, type_=DateTime(timezone=True)) for name in ("now", "expires_at")),
+    bindparam("whole", type_=Boolean),
+    *(bindparam(name, type_=Text) for name in ("proof", "address", "program")),
+    bindparam("secret_digest", type_=LargeBinary),
+    bindparam("methods", type_=ARRAY(Text)),
+    *RIGHT_GUESS,
+    *SAID,
+)
+"""The session, what is said of it, its line in the audit log and the guess that was right: all or nothing."""
 
 
 @dataclass(frozen=True)
-class Begun:
-    """A new session and the secret for the browser's cookie, of which only a digest is stored."""
+class Seat:
+    """Where somebody signs in: network address, browser, and the session that browser had."""
 
-    session_id: UUID
-    secret: str
+    address: str
+    program: str | None = None
+    session_id: UUID | None = None
 
 
 async def begin_session(
     session: Session,
     settings: AuthSettings,
     account_id: UUID,
+    seat: Seat,
     *,
     methods: Sequence[str] = ("pwd",),
-    address: str | None = None,
-    program: str | None = None,
-    instead_of: UUID | None = None,
-    said: bool = True,
-) -> Begun:
+    proof: str | None = None,
+    whole: bool = True,
+    wiped: bytes | None = None,
+) -> str | None:
     """Begin a session with an id and a secret of its own, so that nobody can plant one beforehand.
 
-    `instead_of` is the session this browser had: the same person's goes on with a new secret and the time of
-    this sign-in, another person's ends. The command line of a developer signs nobody in: what it begins for
-    a token is not `said`.
+    Answers the secret for the browser's cookie, of which only a digest is kept. One statement, which needs no
+    transaction around it; it takes back the guess that was right, and whatever was counted under the key
+    `wiped`. None, and nothing is done, when the account is blocked, when its password is no longer the one of
+    which `proof` is the hash, or when it has a second factor and what was proven is not the `whole`.
+    """
+    now = datetime.now(UTC)
+    secret, session_id = new_secret(), new_id()
+    fact = SessionBegan(session_id=session_id, user_guid=account_id, began_at=now)
+    begun = await session.scalar(
+        BEGIN,
+        {
+            "account": account_id,
+            "proof": proof,
+            "whole": whole,
+            "session": session_id,
+            "secret_digest": digest(secret),
+            "now": now,
+            "expires_at": now + timedelta(seconds=settings.session_absolute_s),
+            "methods": list(methods),
+            "address": seat.address,
+            "program": seat.program,
+            "entry": new_id(),
+            "event_id": new_id(),
+        }
+        | right(seat.address, wiped)
+        | said(session, fact, ["session_id", "user_guid", "began_at"], occurred_at=now),
+    )
+    if begun is None:
+        return None
+    notify_after_commit(session, CHANNEL)
+    return secret
+
+
+async def begin_for_console(session: Session, settings: AuthSettings, account_id: UUID, program: str) -> UUID:
+    """Begin the session of a token that a developer's command line prints; answers its id.
+
+    It signs nobody in, so nothing is said of it.
+    """
+    now = datetime.now(UTC)
+    begun = SignOnSession(
+        id=new_id(),
+        secret_digest=digest(new_secret()),
+        account_id=account_id,
+        authenticated_at=now,
+        seen_at=now,
+        expires_at=now + timedelta(seconds=settings.session_absolute_s),
+        program=program,
+    )
+    session.add(begun)
+    await session.flush()
+    return begun.id
+
+
+async def go_on(
+    session: Session,
+    settings: AuthSettings,
+    account_id: UUID,
+    session_id: UUID,
+    seat: Seat,
+    *,
+    methods: Sequence[str],
+) -> str | None:
+    """Give the session that a browser had a new secret and the time of this sign-in.
+
+    None when it is over or another person's, which ends with this.
     """
     now = datetime.now(UTC)
     secret = new_secret()
-    values = {
-        "secret_digest": digest(secret),
-        "authenticated_at": now,
-        "seen_at": now,
-        "expires_at": now + timedelta(seconds=settings.session_absolute_s),
-        "methods": list(methods),
-        "address": address,
-        "program": program,
-    }
-    if instead_of is not None:
-        went_on = await session.scalar(
-            update(SignOnSession)
-            .where(
-                SignOnSession.id == instead_of,
-                SignOnSession.account_id == account_id,
-                SignOnSession.ended_at.is_(None),
-            )
-            .values(values)
-            .returning(SignOnSession.id)
+    went_on = await session.scalar(
+        update(SignOnSession)
+        .where(
+            SignOnSession.id == session_id,
+            SignOnSession.account_id == account_id,
+            SignOnSession.ended_at.is_(None),
         )
-        if went_on is not None:
-            return Begun(went_on, secret)
-        await end_session(session, instead_of, actor_id=account_id, reason="somebody else signed in")
-    session_id = new_id()
-    await session.execute(BEGIN, {"id": session_id, "account_id": account_id, **values})
-    if said:
-        fact = SessionBegan(session_id=session_id, user_guid=account_id, began_at=now)
-        await publish(session, fact, key=session_id, occurred_at=now)
-    return Begun(session_id, secret)
+        .values(
+            secret_digest=digest(secret),
+            authenticated_at=now,
+            seen_at=now,
+            expires_at=now + timedelta(seconds=settings.session_absolute_s),
+            methods=list(methods),
+            address=seat.address,
+            program=seat.program,
+        )
+        .returning(SignOnSession.id)
+    )
+    if went_on is not None:
+        return secret
+    await end_session(session, session_id, actor_id=account_id, reason="somebody else signed in")
+    return None
 
 
 async def end_session(session: Session, session_id: UUID, *, actor_id: UUID | None, reason: str) -> None:

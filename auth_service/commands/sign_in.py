@@ -6,22 +6,19 @@ second is counted and checked in the same way.
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import cast
 from uuid import UUID
 
-from sqlalchemy import Row, Table, bindparam, insert, select, update
+from sqlalchemy import Row, bindparam, select, update
 
 from auth_service.commands.audit import record
 from auth_service.commands.factors import check_second_factor
-from auth_service.commands.guesses import RIGHT, guessed_right, right
-from auth_service.commands.sessions import begin_session
+from auth_service.commands.guesses import guessed_right
+from auth_service.commands.sessions import Seat, begin_session, go_on
 from auth_service.domain.guesses import account_key, second_factor_key
 from auth_service.domain.tokens import digest
-from auth_service.models import Account, AuditEntry, TotpFactor
+from auth_service.models import Account, TotpFactor
 from auth_service.settings import AuthSettings
 from service_kit.database import Session
-from service_kit.ids import new_id
 
 REHASHED = "password_rehashed"
 
@@ -40,32 +37,6 @@ OWNER = (
     .with_for_update(of=Account)
 )
 
-_ENTRIES = cast("Table", AuditEntry.__table__)
-
-SIGNED_IN = RIGHT.add_cte(
-    insert(_ENTRIES)
-    .values(
-        id=bindparam("entry"),
-        at=bindparam("now"),
-        act="signed_in",
-        actor_id=bindparam("account"),
-        account_id=bindparam("account"),
-        address=bindparam("from_address"),
-        details=bindparam("details"),
-    )
-    .cte("noted")
-)
-"""The entry in the audit log, and the guess that was right: one statement."""
-
-
-@dataclass(frozen=True)
-class Seat:
-    """Where somebody signs in: network address, browser, and the session that browser had."""
-
-    address: str
-    program: str | None = None
-    session_id: UUID | None = None
-
 
 @dataclass(frozen=True)
 class SecondFactorNeeded:
@@ -77,28 +48,49 @@ class SecondFactorNeeded:
     """What the first half was."""
 
 
+@dataclass(frozen=True)
+class Shown:
+    """A password that was right a moment ago."""
+
+    account_id: UUID
+    login: str
+    checked_hash: str
+
+
 async def sign_in(
-    session: Session,
-    settings: AuthSettings,
-    account_id: UUID,
-    *,
-    login: str,
-    seat: Seat,
-    checked_hash: str,
-    new_hash: str | None,
+    session: Session, settings: AuthSettings, shown: Shown, seat: Seat, *, new_hash: str | None
 ) -> str | SecondFactorNeeded | None:
     """Begin a session for somebody whose password was right.
 
     Answers the cookie's secret, or that a code is needed as well, or None when the account was blocked or its
     password changed meanwhile.
     """
-    owner = await owner_of(session, account_id)
-    if owner is None or owner.password_hash != checked_hash:
+    owner = await owner_of(session, shown.account_id)
+    if owner is None or owner.password_hash != shown.checked_hash:
         return None
     if new_hash is not None:
-        await session.execute(update(Account).where(Account.id == account_id).values(password_hash=new_hash))
-        record(session, REHASHED, account_id=account_id)
-    return await begin_or_half(session, settings, owner, seat, "pwd", wiped=account_key(login))
+        await session.execute(update(Account).where(Account.id == owner.id).values(password_hash=new_hash))
+        record(session, REHASHED, account_id=owner.id)
+    return await begin_or_half(session, settings, owner, seat, "pwd", wiped=account_key(shown.login))
+
+
+async def begin_at_once(session: Session, settings: AuthSettings, shown: Shown, seat: Seat) -> str | None:
+    """The same in one statement, where there is nothing else to do: no transaction is needed around it.
+
+    None, and nothing is done, where the browser had a session, where a second factor has to be shown, or
+    where the account may not sign in any more: `sign_in` knows which.
+    """
+    if seat.session_id is not None:
+        return None
+    return await begin_session(
+        session,
+        settings,
+        shown.account_id,
+        seat,
+        proof=shown.checked_hash,
+        whole=False,
+        wiped=account_key(shown.login),
+    )
 
 
 async def owner_of(session: Session, account_id: UUID) -> Owner | None:
@@ -154,28 +146,21 @@ async def begin_signed_in(
     *,
     wiped: bytes | None = None,
 ) -> str:
-    """Begin the session of somebody whose proofs were checked; answers the cookie's secret.
+    """Begin the session of somebody whose proofs were checked, and whose account is held.
 
-    What was counted under the key `wiped` is forgotten.
+    Answers the cookie's secret. What was counted under the key `wiped` is forgotten.
     """
-    begun = await begin_session(
-        session,
-        settings,
-        account_id,
-        methods=methods,
-        address=seat.address,
-        program=seat.program,
-        instead_of=seat.session_id,
-    )
-    entry = {
-        "entry": new_id(),
-        "now": datetime.now(UTC),
-        "account": account_id,
-        "from_address": seat.address,
-        "details": {"methods": methods},
-    }
-    await session.execute(SIGNED_IN, entry | right(seat.address, wiped))
-    return begun.secret
+    if seat.session_id is not None:
+        gone_on = await go_on(session, settings, account_id, seat.session_id, seat, methods=methods)
+        if gone_on is not None:
+            details = {"methods": methods}
+            record(session, "signed_in", actor_id=account_id, account_id=account_id, details=details)
+            await guessed_right(session, seat.address, wiped=wiped)
+            return gone_on
+    begun = await begin_session(session, settings, account_id, seat, methods=methods, wiped=wiped)
+    if begun is None:
+        raise RuntimeError("an account that is held and may sign in does not begin a session")
+    return begun
 
 
 def _fingerprint(owner: Owner) -> str:

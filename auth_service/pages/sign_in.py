@@ -7,9 +7,11 @@ import orjson
 from fastapi import Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
-from auth_service.commands.guesses import admit_guess, admit_second_guess
+from auth_service.commands.guesses import Asked, admit_second_guess, ask_to_sign_in
 from auth_service.commands.sign_in import (
     SecondFactorNeeded,
+    Shown,
+    begin_at_once,
     complete_sign_in,
     note_failed_sign_in,
     sign_in,
@@ -26,7 +28,6 @@ from auth_service.pages.sign_on import (
     seat_of,
     set_cookie,
 )
-from auth_service.queries.accounts import credential
 from service_kit.pages import render
 from service_kit.text import message as _
 from service_kit.web import ServiceRouter, runtime_of
@@ -73,32 +74,23 @@ async def take_sign_in(
     target = safe_next(settings, next_path)
     name = _counted_name(login)
     async with database.single_writes() as session:
-        admitted = await admit_guess(session, settings, name, seat.address)
-        account = await credential(session, name)
-    usable = account if admitted and account is not None and not account.blocked else None
-    stored: str | None = usable.password_hash if usable is not None else None
+        asked = await ask_to_sign_in(session, settings, name, seat.address)
+    stored = asked.password_hash if asked.admitted and not asked.blocked else None
     # Every refusal costs one hash, so that the time tells nothing either.
     verdict = await passwords.check(stored, password[:PASSWORD_LENGTH_MAX])
     done: str | SecondFactorNeeded | None = None
-    if usable is not None and stored is not None and verdict.right:
-        new_hash = await passwords.make(password) if verdict.rehash else None
-        async with database.transaction() as session:
-            done = await sign_in(
-                session,
-                settings,
-                usable.id,
-                login=name,
-                seat=seat,
-                checked_hash=stored,
-                new_hash=new_hash,
-            )
+    if asked.account_id is not None and stored is not None and verdict.right:
+        shown = Shown(asked.account_id, name, stored)
+        if not verdict.rehash:
+            async with database.single_writes() as session:
+                done = await begin_at_once(session, settings, shown, seat)
+        if done is None:
+            new_hash = await passwords.make(password) if verdict.rehash else None
+            async with database.transaction() as session:
+                done = await sign_in(session, settings, shown, seat, new_hash=new_hash)
     if done is None:
         async with database.transaction() as session:
-            note_failed_sign_in(
-                session,
-                account.id if account is not None else None,
-                reason=_reason(blocked=None if account is None else account.blocked, admitted=admitted),
-            )
+            note_failed_sign_in(session, asked.account_id, reason=_reason(asked))
         return await _form(request, settings, login=login, next_path=target, error=NOT_SIGNED_IN, status=401)
     return lead_on(settings, target, done)
 
@@ -172,13 +164,13 @@ def _counted_name(login: str) -> str:
         return login.replace("\x00", "")[:100].lower()
 
 
-def _reason(*, blocked: bool | None, admitted: bool) -> str:
+def _reason(asked: Asked) -> str:
     """Why it failed; without an account nobody knows whether it is blocked."""
-    if not admitted:
+    if not asked.admitted:
         return "too many tries"
-    if blocked is None:
+    if asked.account_id is None:
         return "unknown login"
-    return "account blocked" if blocked else "wrong password"
+    return "account blocked" if asked.blocked else "wrong password"
 
 
 async def _form(

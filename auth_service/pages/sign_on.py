@@ -11,7 +11,7 @@ from fastapi.responses import RedirectResponse
 
 from auth_service.commands.oauth import ProviderClient
 from auth_service.commands.passwords import Passwords
-from auth_service.commands.sign_in import Seat
+from auth_service.commands.sessions import Seat
 from auth_service.domain.programs import program_name
 from auth_service.domain.tokens import Subject
 from auth_service.queries.clients import client_if_known

@@ -3,17 +3,13 @@
 from collections.abc import Collection, Sequence
 from uuid import UUID
 
-from sqlalchemy import Row, bindparam, or_, select
+from sqlalchemy import or_, select
 
 from auth_service.domain.accounts import AccountNotFound
 from auth_service.models import Account
 from service_kit.database import ReadSession
 from service_kit.roles import Role
 from service_kit.text import message as _
-
-CREDENTIAL = select(Account.id, Account.password_hash, Account.blocked).where(
-    Account.login == bindparam("login")
-)
 
 
 async def accounts(
@@ -51,11 +47,6 @@ async def account(session: ReadSession, account_id: UUID) -> Account:
 async def account_by_login(session: ReadSession, login: str) -> Account | None:
     found: Account | None = await session.scalar(select(Account).where(Account.login == login))
     return found
-
-
-async def credential(session: ReadSession, login: str) -> Row[UUID, str | None, bool] | None:
-    """What a sign-in is checked against: `id`, `password_hash`, `blocked`."""
-    return (await session.execute(CREDENTIAL, {"login": login})).one_or_none()
 
 
 async def all_accounts(session: ReadSession) -> Sequence[Account]:

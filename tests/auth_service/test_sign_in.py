@@ -26,6 +26,15 @@ def shown(response: httpx2.Response) -> str:
     return text
 
 
+async def somebody_waits(auth: Auth) -> bool:
+    """Whether a statement waits for what another one holds."""
+    waits = (
+        "select count(*) from pg_stat_activity"
+        " where datname = current_database() and wait_event_type = 'Lock'"
+    )
+    return bool(await auth.value(waits))
+
+
 class TestForm:
     async def test_it_works(self, auth: Auth) -> None:
         """The right password brings a cookie that scripts cannot read, and leads on with 303."""
@@ -145,22 +154,33 @@ class TestRefusals:
         """Two tries at once are counted one after the other: the later is not refused for having waited."""
         person = await own_auth.person()
         await own_auth.browser().sign_in(Login(person.login, "wrong"))
-        waits = (
-            "select count(*) from pg_stat_activity"
-            " where datname = current_database() and wait_event_type = 'Lock'"
-        )
-
-        async def waiting() -> bool:
-            return bool(await own_auth.value(waits))
-
         async with own_auth.service.transaction() as holder:
             await holder.execute(text("select 1 from guess_counters for update"))
             later = asyncio.create_task(own_auth.browser().sign_in(person))
-            await eventually(waiting)
+            await eventually(lambda: somebody_waits(own_auth))
             await holder.execute(
                 text("update guess_counters set last_at = clock_timestamp(), waits_until = clock_timestamp()")
             )
         assert (await later).status_code == 303
+
+    @pytest.mark.parametrize("change", ["blocked = true", "password_hash = password_hash || ' '"])
+    async def test_an_account_that_changes_while_its_password_is_checked(
+        self, own_auth: Auth, change: str
+    ) -> None:
+        """Who was blocked, or whose password was changed, between check and session gets no session."""
+        person = await own_auth.person()
+        async with own_auth.service.transaction() as holder:
+            held = text(f"update accounts set {change} where login = :login")  # noqa: S608  our own words
+            await holder.execute(held, {"login": person.login})
+            later = asyncio.create_task(own_auth.browser().sign_in(person))
+            await eventually(lambda: somebody_waits(own_auth))
+        assert (await later).status_code == 401
+        own = f"account_id = (select id from accounts where login = '{person.login}')"  # noqa: S608  our own words
+        assert await own_auth.value(f"select count(*) from sign_on_sessions where {own}") == 0  # noqa: S608
+        noted = f"select string_agg(act, ' ') from audit_log where {own} and act like '%sign%'"  # noqa: S608
+        assert await own_auth.value(noted) == "sign_in_failed"
+        # The guess still counts.
+        assert await own_auth.value("select max(failures) from guess_counters") == 1
 
     async def test_the_wait_ends_and_grows(self, own_auth: Auth) -> None:
         """A wait is not for ever; the next wrong guess makes it longer; the right password wipes it out."""
