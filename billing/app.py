@@ -13,7 +13,7 @@ from service_kit.web import create_app
 def web(settings: BillingSettings) -> FastAPI:
     """Make the ASGI application."""
     letters = dead_letter_routes(consumers.router.hears)
-    trace = trace_routes(booked=queries.bookings, event_behind=queries.event_behind)
+    trace = trace_routes(booked=queries.bookings, events_of=queries.events_of_entry)
     routers = [api.router, pages.router, live_routes(FOLLOWED), letters, trace]
     return create_app(settings, title="aTES billing", package="billing", routers=routers, setup=live_updates)
 

@@ -159,9 +159,12 @@ def token(login: str) -> None:
 
 @commands.command()
 def trace(
-    wanted: Annotated[str, typer.Argument(metavar="ID", help="Event id, correlation id or task id.")],
+    wanted: Annotated[
+        str,
+        typer.Argument(metavar="ID", help="Of an event, a request, a task, an account or a ledger entry."),
+    ],
 ) -> None:
-    """Print the way of an event or a click through outbox, topics, consumers and ledger, with times."""
+    """Print the way of an event, a click, a task or a ledger entry: each hop with time, headers and bytes."""
     home = Home.of_environment()
     tracing.trace(home, running(home), wanted, console)
 

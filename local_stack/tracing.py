@@ -1,6 +1,7 @@
 """`trace`: the way of an event, a click or a task through outboxes, topics, consumers and the ledger."""
 
 import asyncio
+import json
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -17,10 +18,12 @@ from local_stack.state import State
 from local_stack.troubles import Trouble
 
 _MOST_HOPS = 2000
+_SHOWN_CHARACTERS = 2000
 
 # Found by the id itself, or as a consequence of an event found before.
 _SAID = """
-select id, event_id, topic, key, name, version, occurred_at, recorded_at, correlation_id, causation_id
+select id, event_id, topic, key, name, version, schema_id, data, headers, occurred_at, recorded_at,
+       correlation_id, causation_id, traceparent
 from outbox
 where event_id = any($1::uuid[]) or correlation_id = $2 or key = $2 or causation_id = any($1::uuid[]::text[])
 order by id limit $3
@@ -34,9 +37,15 @@ _DEAD = """
 select event_id, topic, partition, "offset", reason, detail, state, first_seen_at
 from dead_letters where event_id = any($1::uuid[]) order by first_seen_at
 """
-_BEHIND = "select event_id from journal_entries where id = any($1::uuid[])"
+# A payout follows from no fact: what is said of it to its owner names it.
+_BEHIND = """
+select event_id from journal_entries where id = any($1::uuid[])
+union
+select said.event_id from payouts join outbox said on said.key = payouts.account_id::text
+where payouts.id = any($1::uuid[]) and position(payouts.id::text in convert_from(said.data, 'UTF8')) > 0
+"""
 _POSTED = """
-select entry.event_id, entry.kind, entry.business_date, entry.late, posting.account_id,
+select entry.event_id, entry.kind, entry.business_date, entry.late, entry.recorded_at, posting.account_id,
        posting.amount_cents, posting.balance_after_cents
 from journal_entries entry
 join postings posting on posting.entry_id = entry.id
@@ -54,6 +63,8 @@ class Hop:
     service: str
     what: str
     detail: str = field(compare=False, default="")
+    content: tuple[str, ...] = field(compare=False, default=())
+    """Lines that show what was sent: headers, then the value."""
 
 
 def trace(home: Home, state: State, wanted: str, console: Console) -> None:
@@ -70,6 +81,8 @@ def trace(home: Home, state: State, wanted: str, console: Console) -> None:
     for hop in hops:
         after_ms = (hop.at - hops[0].at).total_seconds() * 1000
         print(f"{after_ms:>12,.1f}  {hop.service:<10} {hop.what:<32} {hop.detail}")
+        for line in hop.content:
+            print(f"{'':>26}{line}")
 
 
 async def _hops(home: Home, state: State, wanted: str) -> list[Hop]:
@@ -124,14 +137,40 @@ def _said_hop(service: str, row: asyncpg.Record) -> Hop:
         service,
         f"says {row['name']} v{row['version']}",
         f"event {row['event_id']} key {row['key']} correlation {row['correlation_id'] or '-'}",
+        (" ".join(f"{name}={value}" for name, value in _headers(row).items()), _text(row["data"])),
     )
+
+
+def _headers(row: asyncpg.Record) -> dict[str, Any]:
+    """What travels beside the value, but for what the line above says already."""
+    if row["headers"] is not None:
+        own: dict[str, Any] = json.loads(row["headers"])
+        return own
+    told = {
+        "ce_time": row["occurred_at"].isoformat(),
+        "schema": row["schema_id"],
+        "causationid": row["causation_id"],
+        "traceparent": row["traceparent"],
+    }
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def _text(value: bytes) -> str:
+    shown = value.decode(errors="backslashreplace")
+    return shown if len(shown) <= _SHOWN_CHARACTERS else f"{shown[:_SHOWN_CHARACTERS]}..."
 
 
 def _handled(service: str, row: asyncpg.Record) -> list[Hop]:
     place = f"{row['topic']} [{row['partition']}] @{row['offset']}"
     return [
         Hop(row["sent_at"], 1, "kafka", f"has {row['name']} v{row['version']}", f"{place} for {service}"),
-        Hop(row["processed_at"], 2, service, f"has acted on {row['name']}", f"event {row['event_id']}"),
+        Hop(
+            row["processed_at"],
+            2,
+            service,
+            f"has acted on {row['name']} v{row['version']}",
+            f"event {row['event_id']}",
+        ),
     ]
 
 
@@ -154,8 +193,9 @@ async def _with_ledger(connection: asyncpg.Connection, hops: list[Hop], ids: set
     posted = []
     for row in await connection.fetch(_POSTED, ids):
         cause = acted.get(f"event {row['event_id']}")
-        if cause is not None:
-            posted.append(Hop(cause.at, 3, "ledger", f"{row['kind']} {_signed(row)}", _posting(row)))
+        # What no fact caused is shown where it is first spoken of: days have a clock of their own.
+        at = cause.at if cause is not None else min((hop.at for hop in hops), default=row["recorded_at"])
+        posted.append(Hop(at, 3, "ledger", f"{row['kind']} {_signed(row)}", _posting(row)))
     return hops + posted
 
 

@@ -20,7 +20,7 @@ from billing.queries.days import (
     payouts_of,
 )
 from billing.queries.seals import Chain
-from billing.queries.tracing import bookings, event_behind
+from billing.queries.tracing import bookings, events_of_entry
 from billing.queries.verification import differences
 
 __all__ = [
@@ -39,7 +39,7 @@ __all__ = [
     "differences",
     "entries_of",
     "entries_of_task",
-    "event_behind",
+    "events_of_entry",
     "late_entries",
     "next_due_day",
     "payouts_of",

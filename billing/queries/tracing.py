@@ -1,11 +1,11 @@
 """What the journal holds because of an event, for the page of the event's way."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from sqlalchemy import select
 
-from billing.domain import ENTRY_NAMES, AccountKind, EntryKind
+from billing.domain import ENTRY_NAMES, AccountKind, EntryKind, fact_id
 from billing.models import accounts, entries, postings
 from service_kit.database import ReadSession
 from service_kit.inbox import inbox
@@ -16,18 +16,21 @@ from service_kit.tracing.reading import Hop
 
 
 async def bookings(session: ReadSession, events: Sequence[UUID]) -> list[Hop]:
-    """The entries that these events caused, at the machine's time of their transaction."""
+    """The entries that these events caused, at the machine's time of their transaction.
+
+    Payouts, which no event causes, at the time of their day's close.
+    """
     found = await session.execute(
         select(entries, postings.c.account_id, postings.c.amount_cents, postings.c.balance_after_cents)
         .add_columns(inbox.c.processed_at)
         .join(postings, postings.c.entry_id == entries.c.id)
         .join(accounts, (accounts.c.id == postings.c.account_id) & (accounts.c.kind == AccountKind.WORKER))
-        .join(inbox, inbox.c.event_id == entries.c.event_id)
+        .outerjoin(inbox, inbox.c.event_id == entries.c.event_id)
         .where(entries.c.event_id == any_of(events))
     )
     return [
         Hop(
-            row.processed_at,
+            row.processed_at or row.recorded_at,
             "booked",
             row.event_id,
             f"{ENTRY_NAMES[EntryKind(row.kind)].translated()} {format_cents(row.amount_cents, signed=True)}",
@@ -43,7 +46,13 @@ async def bookings(session: ReadSession, events: Sequence[UUID]) -> list[Hop]:
     ]
 
 
-async def event_behind(session: ReadSession, entry: UUID) -> UUID | None:
-    """The event that an entry of the journal follows from."""
-    found: UUID | None = await session.scalar(select(entries.c.event_id).where(entries.c.id == entry))
-    return found
+async def events_of_entry(session: ReadSession, entry: UUID) -> Collection[UUID]:
+    """The event that an entry of the journal follows from; of a payout, itself and what is said of it."""
+    found = (
+        await session.execute(select(entries.c.event_id, entries.c.kind).where(entries.c.id == entry))
+    ).one_or_none()
+    if found is None:
+        return ()
+    if found.kind == EntryKind.PAYOUT:
+        return found.event_id, fact_id("EntryPosted", entry), fact_id("PayoutMade", entry)
+    return (found.event_id,)

@@ -1,6 +1,6 @@
 """The page of an event's way, for administrators, and the part of it that other services' pages ask for."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -28,11 +28,11 @@ Events = Annotated[list[UUID] | None, Query(alias="event", max_length=EVENTS_AT_
 Booked = Callable[[ReadSession, Sequence[UUID]], Awaitable[Sequence[Hop]]]
 """What a service wrote because of these events, beyond inbox and outbox."""
 
-EventBehind = Callable[[ReadSession, UUID], Awaitable[UUID | None]]
-"""The event from which a thing of the service's own follows, such as an entry of the ledger."""
+EventsOf = Callable[[ReadSession, UUID], Awaitable[Collection[UUID]]]
+"""The events that a thing of the service's own follows from, or that tell of it: an entry of the ledger."""
 
 
-def trace_routes(booked: Booked | None = None, event_behind: EventBehind | None = None) -> APIRouter:
+def trace_routes(booked: Booked | None = None, events_of: EventsOf | None = None) -> APIRouter:
     """Pages of the way of events, as this service saw it."""
     router = ServiceRouter(include_in_schema=False, dependencies=[require(Role.ADMIN)])
 
@@ -40,12 +40,11 @@ def trace_routes(booked: Booked | None = None, event_behind: EventBehind | None 
         if not wanted:
             return Way()
         given = set(events)
-        if event_behind is not None and (thing := id_in(wanted)) is not None:
-            behind = await event_behind(session, thing)
-            given |= {behind} if behind is not None else set()
+        if events_of is not None and (thing := id_in(wanted)) is not None:
+            given.update(await events_of(session, thing))
         way = await way_of(session, wanted, given)
         if booked is not None:
-            way.hops += await booked(session, list(way.events))
+            way.hops += await booked(session, list(way.events | given))
             way.hops.sort(key=lambda hop: (hop.at, hop.order))
         return way
 

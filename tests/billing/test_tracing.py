@@ -9,7 +9,7 @@ from billing.settings import BillingSettings
 from service_kit.dead_letters import Undeliverable, put_aside
 from service_kit.identity import CurrentUser, Role
 from service_kit.ids import new_id
-from tests.billing.facts import assigned, completed, created, hear
+from tests.billing.facts import assigned, close_all, completed, created, hear, next_night
 from tests.support.services import Service
 from tests.support.web import Web, web_process
 
@@ -67,6 +67,23 @@ async def test_what_followed_from_an_event_is_found_by_the_event(billing: Servic
         assert "TaskCompleted.v1" in shown
         assert "TaskAssigned.v1" not in shown
         assert shown.count("has booked it") == 1
+
+
+async def test_a_payout_is_found_by_its_entry(billing: Service, web: Web) -> None:
+    """No event causes it: the night does. Its way is what is said of it, and nothing of its neighbours."""
+    worker, other = new_id(), new_id()
+    for person in (worker, other):
+        task = new_id()
+        await hear(billing, created(task), completed(task, person))
+    next_night(billing)
+    await close_all(billing)
+    payout = await billing.scalar("select id from payouts where account_id = :w", w=worker)
+    shown = await page(web, payout)
+    assert shown.count("has booked it") == 1
+    assert f"Account {worker}: $0.00 after it" in shown
+    for said in ("billing.ledger.EntryPosted.v1", "billing.ledger.PayoutMade.v1"):
+        assert said in shown
+    assert str(other) not in shown
 
 
 async def test_another_service_asks_with_the_events_it_found(billing: Service, web: Web) -> None:

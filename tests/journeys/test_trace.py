@@ -43,3 +43,15 @@ async def test_the_command_tells_the_same_way_from_whatever_is_known_of_it(excha
         told = exchange.ates("trace", str(of))
         for hop in ("says TaskCompleted", "has TaskCompleted", "has acted on TaskCompleted", "reward +"):
             assert hop in told, f"{hop} by {known}:\n{told}"
+        assert f"traceparent={said['traceparent']}" in told
+        assert said["data"].decode() in told
+
+
+async def test_the_command_tells_the_way_of_a_payout(exchange: Exchange) -> None:
+    """By the entry of the ledger, which no fact caused."""
+    (payout,) = await exchange.rows("billing", "select * from payouts limit 1")
+    told = exchange.ates("trace", str(payout["id"]))
+    assert "payout -" in told
+    for name in ("EntryPosted", "PayoutMade"):
+        assert told.count(f"says {name}") == 1
+    assert f'"payoutId":"{payout["id"]}"' in told
