@@ -8,6 +8,7 @@ import orjson
 from fastapi import Depends, Request, Response
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
+from starlette.datastructures import ImmutableMultiDict
 
 from auth_service.api.described import (
     ABOUT_A_TOKEN_FORM,
@@ -64,6 +65,7 @@ exchanges = ServiceRouter(tags=["protocol"], route_class=CalledWithTheRequest)
 
 FIELDS_MAX = 50
 FORM = "application/x-www-form-urlencoded"
+FormFields = ImmutableMultiDict[str, str]
 CLIENT_ID_LENGTH_MAX = 200
 NOT_FOR_THIS_TOKEN: Responses = {status: PROBLEMS[status] for status in (400, 401, 403)}
 PROOF_ALGORITHMS = ["ES256", "RS256"]
@@ -130,14 +132,23 @@ def _caller(call: OAuthCall) -> str:
 
 async def token_call(request: Request, settings: AuthSettings) -> OAuthCall:
     """The request as plain data, with the address the public knows and not the one behind the gateway."""
-    form = await request.form(max_fields=FIELDS_MAX, max_files=0)
+    form = await _form(request)
     return OAuthCall(
         method=request.method,
         uri=f"{settings.issuer}{request.scope['route'].path}",
-        form=[(name, value) for name, value in form.multi_items() if isinstance(value, str)],
+        form=None if form is None else form.multi_items(),
         authorization=request.headers.get("Authorization"),
         address=request.client.host if request.client else None,
     )
+
+
+async def _form(request: Request) -> FormFields | None:
+    """What the body says in the one encoding that the RFCs know; None where it is of another kind."""
+    kind, _semicolon, _parameters = request.headers.get("Content-Type", "").partition(";")
+    if kind.strip().lower() != FORM:
+        return None
+    form = await request.form(max_fields=FIELDS_MAX)
+    return ImmutableMultiDict([(name, value) for name, value in form.multi_items() if isinstance(value, str)])
 
 
 @exchanges.post("/token", openapi_extra=TOKEN_FORM, responses=OAUTH_ERRORS)
@@ -237,9 +248,8 @@ async def _shown_token(request: Request) -> str:
     """The token in the header or in the form, never in an address (RFC 6750, 2.1 and 2.2)."""
     scheme, _space, text = request.headers.get("Authorization", "").partition(" ")
     shown = [text.strip()] if scheme.lower() == "bearer" else []
-    if request.method == "POST" and request.headers.get("Content-Type", "").startswith(FORM):
-        form = await request.form(max_fields=FIELDS_MAX, max_files=0)
-        shown += [one for one in form.getlist("access_token") if isinstance(one, str)]
+    if request.method == "POST" and (form := await _form(request)) is not None:
+        shown += form.getlist("access_token")
     if len(shown) > 1:
         raise TokenShownTwice(_("Show the token once, in the header or in the form."))
     if not shown:

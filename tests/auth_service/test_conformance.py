@@ -167,6 +167,27 @@ class TestTokenEndpoint:
         assert nothing.json()["error"] == "invalid_request"
         assert unknown.json()["error"] == "unsupported_grant_type"
 
+    @pytest.mark.parametrize("path", ["/token", "/revoke", "/introspect", "/device_authorization"])
+    async def test_a_body_of_another_kind(self, auth: Auth, path: str) -> None:
+        """RFC 6749, 3.2 and appendix B: a form alone is read; the same words in another shape say nothing."""
+        said = {"grant_type": "client_credentials", "client_id": "tracker", "token": "x"}
+        parts = {name: (None, value) for name, value in said.items()}
+        async with auth.client(auth=TRACKER) as client:
+            for answer in (
+                await client.post(path, files=parts),
+                await client.post(path, json=said),
+                await client.post(path, content=b"grant_type=client_credentials"),
+            ):
+                assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
+                assert "x-www-form-urlencoded" in answer.json()["error_description"]
+
+    async def test_the_kind_of_a_body_has_parameters(self, auth: Auth) -> None:
+        """RFC 9110, 8.3.1: a type is written in any case, and may name a character set."""
+        headers = {"Content-Type": "Application/X-WWW-Form-urlencoded; charset=UTF-8"}
+        async with auth.client(auth=TRACKER) as client:
+            form = b"grant_type=client_credentials"
+            assert (await client.post("/token", content=form, headers=headers)).status_code == 200
+
     async def test_the_challenge_names_a_realm(self, auth: Auth) -> None:
         """RFC 7617, 2: without a realm it is none; what went wrong is told in the body."""
         answer = await auth.token({"grant_type": "client_credentials"}, httpx2.BasicAuth("tracker", "wrong"))

@@ -153,6 +153,29 @@ class TestAudiences:
             assert (await client.get("/userinfo")).status_code == 200
             assert (await client.get("/api/v1/accounts")).status_code == 401
 
+    @pytest.mark.parametrize(("scope", "told_role"), [("openid profile", True), ("openid", False)])
+    async def test_the_role_belongs_to_the_profile(
+        self, guests: Auth, scope: str, *, told_role: bool
+    ) -> None:
+        """A guest reads a role in its token only where that was granted; a new role ends it anyway."""
+        person = await guests.person(role="worker")
+        _browser, answer = await let_in(guests, person, scope=scope)
+        token = answer.json()["access_token"]
+        async with guests.client(headers={"Authorization": f"Bearer {token}"}) as client:
+            told = (await client.get("/userinfo")).json()
+            for said in (await guests.claims(token), await guests.introspected(token), told):
+                assert (said["sub"], "role" in said) == (person.id, told_role)
+            await guests.change(person, role="manager")
+            assert (await client.get("/userinfo")).status_code == 401
+        assert await guests.introspected(token) == {"active": False}
+
+    async def test_who_may_call_a_service_brings_the_role(self, guests: Auth) -> None:
+        """A service decides by the role in the token, whatever its client was told about the person."""
+        browser = await guests.signed_in(await guests.person(role="worker"))
+        asked = await browser.authorize(scope="openid", resource=PUBLIC_URLS["billing"])
+        token = (await guests.redeem(asked)).json()["access_token"]
+        assert (await guests.claims(token))["role"] == "worker"
+
     async def test_narrower(self, guests: Auth) -> None:
         """A token for one service is asked for by its address, also later by a refresh; never for more."""
         browser = await guests.signed_in()

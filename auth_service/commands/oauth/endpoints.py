@@ -99,7 +99,7 @@ def _access_token_holds(server: ProviderServer, claims: dict[str, Any]) -> bool:
         if family is None or family.revoked_at is not None:
             return False
     account = server.session.get(Account, UUID(claims["sub"]))
-    if account is None or account.blocked or account.role != claims.get("role"):
+    if account is None or account.blocked or account.role != claims.get("role", account.role):
         return False
     # Those of an application that acts while nobody is signed in belong to no session.
     if "sid" not in claims:

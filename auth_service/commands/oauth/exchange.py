@@ -124,6 +124,8 @@ def _run(
 
 
 def _refuse_ambiguous(call: OAuthCall) -> None:
+    if call.form is None:
+        raise InvalidRequestError("The body has to be application/x-www-form-urlencoded.")
     if call.doubled() is not None:
         raise InvalidRequestError("A parameter is there twice.")
     if any("\x00" in value for _, value in call.form):

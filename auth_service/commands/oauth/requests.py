@@ -21,7 +21,9 @@ class OAuthCall:
     """Address of the endpoint as the public knows it, without the query."""
 
     query: Pairs = ()
-    form: Pairs = ()
+    form: Pairs | None = ()
+    """None where the body is no form as RFC 6749 means it: JSON and multipart bodies are not read."""
+
     authorization: str | None = None
     address: str | None = None
     """Network address of the caller, for limits and the log of reused tokens."""
@@ -29,7 +31,7 @@ class OAuthCall:
     @property
     def parameters(self) -> Pairs:
         """The query for a GET, the form for a POST: a token never travels in an address."""
-        return self.query if self.method == "GET" else self.form
+        return self.query if self.method == "GET" else self.form or ()
 
     @property
     def basic(self) -> str | None:
@@ -107,4 +109,4 @@ class ProviderRequest(OAuth2Request):
 
     @property
     def form(self) -> dict[str, str]:
-        return {name: value for name, value in self.call.form if value}
+        return {name: value for name, value in self.call.form or () if value}

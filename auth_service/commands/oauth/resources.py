@@ -22,6 +22,11 @@ def allowed_audiences(settings: AuthSettings, client: OAuthClient) -> list[str]:
     return [one for one in settings.audiences if one in chosen] or [f"{settings.issuer}/userinfo"]
 
 
+def opens_services(settings: AuthSettings, audiences: list[str]) -> bool:
+    """Whether a token for these is for anything beyond user info."""
+    return any(one in settings.audiences for one in audiences)
+
+
 def chosen_audiences(allowed: list[str], granted: list[str] | None, asked: list[str]) -> list[str]:
     """What a token is good for. Raises `InvalidTargetError` for anything that was not granted before."""
     possible = allowed if granted is None else [one for one in allowed if one in granted]

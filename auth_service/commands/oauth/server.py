@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session as SyncSession
 
 from auth_service.commands.oauth.client import ProviderClient
 from auth_service.commands.oauth.requests import OAuthAnswer, OAuthCall, ProviderRequest
-from auth_service.commands.oauth.resources import allowed_audiences, chosen_audiences
+from auth_service.commands.oauth.resources import allowed_audiences, chosen_audiences, opens_services
 from auth_service.domain.keys import ACCESS_TOKENS, KeyRing
 from auth_service.domain.tokens import SERVICE_SUBJECT, Subject, digest, new_secret, person_claims
 from auth_service.models import (
@@ -119,6 +119,11 @@ class AccessTokens(JWTBearerTokenGenerator):
         if user is None:
             return {"sub": f"{SERVICE_SUBJECT}{client.get_client_id()}"}
         claims = person_claims(user)
+        if "profile" not in scope.split() and not opens_services(
+            self._provider.settings, self.get_audiences(client, user, scope)
+        ):
+            # Services of ours decide by the role; others learn of it by the scope that tells it.
+            del claims["role"]
         if self.family_id is not None:
             claims["grant_id"] = str(self.family_id)
             if self.offline or OFFLINE in scope.split():
