@@ -14,6 +14,7 @@ from service_kit.errors import ServiceError
 from service_kit.identity import CurrentUser, Role
 from service_kit.paging import PageRequest
 from service_kit.telemetry import correlation_id
+from tests.support.running import eventually
 from tests.support.services import Service
 from tests.tracker.makers import (
     LONG_AGO,
@@ -316,6 +317,33 @@ class TestDistribution:
                 ["created", "assigned", "completed"],
                 ["created", "assigned", "assigned", "completed"],
             )
+
+    async def test_a_click_that_waited_for_a_distribution_stands_behind_it(self, tracker: Service) -> None:
+        """The steps of a task are in the order in which they held it, not in which they were asked for."""
+        manager, worker = await a_person(tracker, Role.MANAGER), await a_person(tracker)
+        task = await a_task(tracker, manager)
+        waits = text(
+            "select count(*) from pg_stat_activity"
+            " where datname = current_database() and wait_event_type = 'Lock'"
+        )
+
+        async def somebody_waits() -> bool:
+            async with tracker.reading() as session:
+                return bool(await session.scalar(waits))
+
+        async with tracker.transaction() as holder:
+            await holder.execute(text("select from tasks where id = :id for update"), {"id": task.id})
+            click = asyncio.create_task(complete(tracker, worker, task.id))
+            await eventually(somebody_waits)
+            again = (
+                "insert into task_history (id, task_id, kind, cycle, actor_id, assignee_id, occurred_at)"
+                " select uuidv7(), task_id, kind, cycle, actor_id, assignee_id, occurred_at"
+                " from task_history where task_id = :id and kind = 'assigned'"
+            )
+            await holder.execute(text(again), {"id": task.id})
+        await click
+        kinds = [row.kind for row in await history(tracker, task)]
+        assert kinds == ["created", "assigned", "assigned", "completed"]
 
     async def test_with_nobody_eligible_it_is_refused_and_changes_nothing(self, tracker: Service) -> None:
         manager, worker = await a_person(tracker, Role.MANAGER), await a_person(tracker)

@@ -34,7 +34,8 @@ _COMPLETED = sql(
         WHERE id = :task_id AND assignee_id = :actor AND status = 'open' RETURNING *
     ), remembered AS (
         INSERT INTO task_history (id, task_id, kind, cycle, actor_id, assignee_id, occurred_at)
-        SELECT :step, id, 'completed', cycle, :actor, assignee_id, :at FROM done
+        -- Drawn once the task is held: behind the steps of whoever held it before.
+        SELECT uuidv7(), id, 'completed', cycle, :actor, assignee_id, :at FROM done
     ), told AS (
         INSERT INTO live_changes (topic)
         SELECT unnest(ARRAY['tasks', 'task:' || id, 'person:' || assignee_id]) FROM done
@@ -46,7 +47,7 @@ COMPLETED = (
     select(Task)
     .from_statement(
         _COMPLETED.bindparams(
-            *(bindparam(name, type_=Uuid) for name in ("task_id", "actor", "step", "event_id")),
+            *(bindparam(name, type_=Uuid) for name in ("task_id", "actor", "event_id")),
             bindparam("at", type_=DateTime(timezone=True)),
             *SAID,
         ).columns(*Task.__table__.c)
@@ -153,7 +154,7 @@ async def complete_task(session: Session, actor: CurrentUser, task_id: UUID) -> 
     statement, so that no transaction has to be around it.
     """
     now = clock(session).now()
-    done = {"task_id": task_id, "actor": actor.guid, "step": new_id(), "event_id": new_id(), "at": now}
+    done = {"task_id": task_id, "actor": actor.guid, "event_id": new_id(), "at": now}
     # The cycle stands for the row's own.
     fact = TaskCompleted(task_id=task_id, user_guid=actor.guid, cycle=1, completed_at=now)
     done |= said(session, fact, ["cycle"], occurred_at=now)
