@@ -10,6 +10,7 @@ from billing.models import accounts, entries, postings
 from service_kit.database import ReadSession
 from service_kit.inbox import inbox
 from service_kit.money import format_cents
+from service_kit.outbox import outbox
 from service_kit.rows import any_of
 from service_kit.text import message as _
 from service_kit.tracing.reading import Hop
@@ -18,9 +19,10 @@ from service_kit.tracing.reading import Hop
 async def bookings(session: ReadSession, events: Sequence[UUID]) -> list[Hop]:
     """The entries that these events caused, at the machine's time of their transaction.
 
-    Payouts, which no event causes, at the time of their day's close.
+    No event causes a payout: it stands where it was first spoken of, as the close of its day goes by the
+    business clock.
     """
-    found = await session.execute(
+    rows = await session.execute(
         select(entries, postings.c.account_id, postings.c.amount_cents, postings.c.balance_after_cents)
         .add_columns(inbox.c.processed_at)
         .join(postings, postings.c.entry_id == entries.c.id)
@@ -28,9 +30,15 @@ async def bookings(session: ReadSession, events: Sequence[UUID]) -> list[Hop]:
         .outerjoin(inbox, inbox.c.event_id == entries.c.event_id)
         .where(entries.c.event_id == any_of(events))
     )
+    found = rows.all()
+    facts = {fact_id("EntryPosted", row.id): row.id for row in found if row.processed_at is None}
+    told = await session.execute(
+        select(outbox.c.event_id, outbox.c.recorded_at).where(outbox.c.event_id == any_of(facts))
+    )
+    told_at = {facts[row.event_id]: row.recorded_at for row in told}
     return [
         Hop(
-            row.processed_at or row.recorded_at,
+            row.processed_at or told_at.get(row.id, row.recorded_at),
             "booked",
             row.event_id,
             f"{ENTRY_NAMES[EntryKind(row.kind)].translated()} {format_cents(row.amount_cents, signed=True)}",

@@ -84,6 +84,8 @@ async def test_a_payout_is_found_by_its_entry(billing: Service, web: Web) -> Non
     for said in ("billing.ledger.EntryPosted.v1", "billing.ledger.PayoutMade.v1"):
         assert said in shown
     assert str(other) not in shown
+    # By the machine's clock like all else, though the night was moved to by the business clock.
+    assert shown.index("EntryPosted.v1") < shown.index("has booked it")
 
 
 async def test_another_service_asks_with_the_events_it_found(billing: Service, web: Web) -> None:
