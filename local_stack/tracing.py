@@ -37,12 +37,12 @@ _DEAD = """
 select event_id, topic, partition, "offset", reason, detail, state, first_seen_at
 from dead_letters where event_id = any($1::uuid[]) order by first_seen_at
 """
-# A payout follows from no fact: what is said of it to its owner names it.
+# A payout follows from no fact: what is said of it to its owner names it. As bytes: not all of them are text.
 _BEHIND = """
 select event_id from journal_entries where id = any($1::uuid[])
 union
 select said.event_id from payouts join outbox said on said.key = payouts.account_id::text
-where payouts.id = any($1::uuid[]) and position(payouts.id::text in convert_from(said.data, 'UTF8')) > 0
+where payouts.id = any($1::uuid[]) and position(convert_to(payouts.id::text, 'UTF8') in said.data) > 0
 """
 _POSTED = """
 select entry.event_id, entry.kind, entry.business_date, entry.late, entry.recorded_at, posting.account_id,

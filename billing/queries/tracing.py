@@ -1,6 +1,7 @@
 """What the journal holds because of an event, for the page of the event's way."""
 
 from collections.abc import Collection, Sequence
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import select
@@ -31,14 +32,11 @@ async def bookings(session: ReadSession, events: Sequence[UUID]) -> list[Hop]:
         .where(entries.c.event_id == any_of(events))
     )
     found = rows.all()
-    facts = {fact_id("EntryPosted", row.id): row.id for row in found if row.processed_at is None}
-    told = await session.execute(
-        select(outbox.c.event_id, outbox.c.recorded_at).where(outbox.c.event_id == any_of(facts))
-    )
-    told_at = {facts[row.event_id]: row.recorded_at for row in told}
+    payouts = [row.id for row in found if row.processed_at is None]
+    spoken_of = await _spoken_of(session, payouts) if payouts else {}
     return [
         Hop(
-            row.processed_at or told_at.get(row.id, row.recorded_at),
+            row.processed_at or spoken_of.get(row.id, row.recorded_at),
             "booked",
             row.event_id,
             f"{ENTRY_NAMES[EntryKind(row.kind)].translated()} {format_cents(row.amount_cents, signed=True)}",
@@ -52,6 +50,14 @@ async def bookings(session: ReadSession, events: Sequence[UUID]) -> list[Hop]:
         )
         for row in found
     ]
+
+
+async def _spoken_of(session: ReadSession, payouts: Collection[UUID]) -> dict[UUID, datetime]:
+    facts = {fact_id("EntryPosted", payout): payout for payout in payouts}
+    told = await session.execute(
+        select(outbox.c.event_id, outbox.c.recorded_at).where(outbox.c.event_id == any_of(facts))
+    )
+    return {facts[row.event_id]: row.recorded_at for row in told}
 
 
 async def events_of_entry(session: ReadSession, entry: UUID) -> Collection[UUID]:

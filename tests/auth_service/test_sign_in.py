@@ -26,15 +26,6 @@ def shown(response: httpx2.Response) -> str:
     return text
 
 
-async def somebody_waits(auth: Auth) -> bool:
-    """Whether a statement waits for what another one holds."""
-    waits = (
-        "select count(*) from pg_stat_activity"
-        " where datname = current_database() and wait_event_type = 'Lock'"
-    )
-    return bool(await auth.value(waits))
-
-
 class TestForm:
     async def test_it_works(self, auth: Auth) -> None:
         """The right password brings a cookie that scripts cannot read, and leads on with 303."""
@@ -157,7 +148,7 @@ class TestRefusals:
         async with own_auth.service.transaction() as holder:
             await holder.execute(text("select 1 from guess_counters for update"))
             later = asyncio.create_task(own_auth.browser().sign_in(person))
-            await eventually(lambda: somebody_waits(own_auth))
+            await eventually(own_auth.service.somebody_waits)
             await holder.execute(
                 text("update guess_counters set last_at = clock_timestamp(), waits_until = clock_timestamp()")
             )
@@ -173,7 +164,7 @@ class TestRefusals:
             held = text(f"update accounts set {change} where login = :login")  # noqa: S608  our own words
             await holder.execute(held, {"login": person.login})
             later = asyncio.create_task(own_auth.browser().sign_in(person))
-            await eventually(lambda: somebody_waits(own_auth))
+            await eventually(own_auth.service.somebody_waits)
         assert (await later).status_code == 401
         own = f"account_id = (select id from accounts where login = '{person.login}')"  # noqa: S608  our own words
         assert await own_auth.value(f"select count(*) from sign_on_sessions where {own}") == 0  # noqa: S608

@@ -92,6 +92,14 @@ class Service:
         async with self.reading() as session:
             return await session.scalar(text(sql), parameters)
 
+    async def somebody_waits(self) -> bool:
+        """Whether a statement waits for what another one holds."""
+        waits = (
+            "select count(*) from pg_stat_activity"
+            " where datname = current_database() and wait_event_type = 'Lock'"
+        )
+        return bool(await self.scalar(waits))
+
     async def close(self) -> None:
         await self.database.close()
 

@@ -322,19 +322,10 @@ class TestDistribution:
         """The steps of a task are in the order in which they held it, not in which they were asked for."""
         manager, worker = await a_person(tracker, Role.MANAGER), await a_person(tracker)
         task = await a_task(tracker, manager)
-        waits = text(
-            "select count(*) from pg_stat_activity"
-            " where datname = current_database() and wait_event_type = 'Lock'"
-        )
-
-        async def somebody_waits() -> bool:
-            async with tracker.reading() as session:
-                return bool(await session.scalar(waits))
-
         async with tracker.transaction() as holder:
             await holder.execute(text("select from tasks where id = :id for update"), {"id": task.id})
             click = asyncio.create_task(complete(tracker, worker, task.id))
-            await eventually(somebody_waits)
+            await eventually(tracker.somebody_waits)
             again = (
                 "insert into task_history (id, task_id, kind, cycle, actor_id, assignee_id, occurred_at)"
                 " select uuidv7(), task_id, kind, cycle, actor_id, assignee_id, occurred_at"
