@@ -167,21 +167,22 @@ async def go_on(
     session: Session,
     settings: AuthSettings,
     account_id: UUID,
-    session_id: UUID,
     seat: Seat,
     *,
     methods: Sequence[str],
 ) -> str | None:
     """Give the session that a browser had a new secret and the time of this sign-in.
 
-    None when it is over or another person's, which ends with this.
+    None when it had none, or one that is over or another person's, which ends with this.
     """
+    if seat.session_id is None:
+        return None
     now = datetime.now(UTC)
     secret = new_secret()
     went_on = await session.scalar(
         update(SignOnSession)
         .where(
-            SignOnSession.id == session_id,
+            SignOnSession.id == seat.session_id,
             SignOnSession.account_id == account_id,
             SignOnSession.ended_at.is_(None),
         )
@@ -198,7 +199,7 @@ async def go_on(
     )
     if went_on is not None:
         return secret
-    await end_session(session, session_id, actor_id=account_id, reason="somebody else signed in")
+    await end_session(session, seat.session_id, actor_id=account_id, reason="somebody else signed in")
     return None
 
 

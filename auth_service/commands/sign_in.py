@@ -150,13 +150,12 @@ async def begin_signed_in(
 
     Answers the cookie's secret. What was counted under the key `wiped` is forgotten.
     """
-    if seat.session_id is not None:
-        gone_on = await go_on(session, settings, account_id, seat.session_id, seat, methods=methods)
-        if gone_on is not None:
-            details = {"methods": methods}
-            record(session, "signed_in", actor_id=account_id, account_id=account_id, details=details)
-            await guessed_right(session, seat.address, wiped=wiped)
-            return gone_on
+    gone_on = await go_on(session, settings, account_id, seat, methods=methods)
+    if gone_on is not None:
+        details = {"methods": methods}
+        record(session, "signed_in", actor_id=account_id, account_id=account_id, details=details)
+        await guessed_right(session, seat.address, wiped=wiped)
+        return gone_on
     begun = await begin_session(session, settings, account_id, seat, methods=methods, wiped=wiped)
     if begun is None:
         raise RuntimeError("an account that is held and may sign in does not begin a session")
