@@ -35,7 +35,7 @@ def _wanted(
         Query(
             max_length=TEXT_MAX,
             pattern=NO_NUL,
-            description="Letter, event or correlation id, or the event's key",
+            description="Letter, event, redrive or correlation id, or the event's key",
         ),
     ] = None,
 ) -> Wanted:

@@ -50,7 +50,7 @@ class Wanted:
     reason: str | None = None
     type_name: str | None = None
     search: str | None = None
-    """Letter, event or correlation id, or the key of the event."""
+    """Letter, event, redrive or correlation id, or the key of the event."""
 
     def condition(self) -> ColumnElement[bool]:
         found: list[ColumnElement[bool]] = []
@@ -304,7 +304,7 @@ def _matches(search: str) -> ColumnElement[bool]:
     except ValueError:
         pass
     else:
-        found += [_letters.id == number, _letters.event_id == number]
+        found += [_letters.id == number, _letters.event_id == number, _letters.redrive_id == number]
     return or_(*found)
 
 

@@ -138,6 +138,17 @@
   document.addEventListener("htmx:afterSettle", nameEverybody);
   nameEverybody();
 
+  // "Show more" gives way to the rows it has brought: whoever pressed it goes on at the first of them.
+  body.addEventListener("htmx:beforeSwap", (event) => {
+    const pager = event.detail.target;
+    if (!pager.matches(".pager") || !pager.contains(document.activeElement)) return;
+    const [above, rows] = [pager.previousElementSibling, pager.parentElement];
+    body.addEventListener("htmx:afterSwap", () => {
+      const first = above ? above.nextElementSibling : rows.firstElementChild;
+      first?.querySelector("a, button, summary")?.focus({ preventScroll: true });
+    }, { once: true });
+  });
+
   // The menu of further places closes like one.
   document.addEventListener("click", (event) => {
     document.querySelectorAll("details.further[open]").forEach((menu) => {
@@ -164,6 +175,7 @@
   const ROWS_MAX = 200;
   const SAID_MS = 8000;
   const BREATH_MS = 700;
+  const BREATH_BY_ANSWER = 5;
   const banner = document.getElementById("connection");
   const spoken = document.getElementById("spoken");
   let stream = null;
@@ -198,7 +210,8 @@
     });
   }
 
-  // At once, but then not again before a breath: a busy exchange must not keep every open page busy.
+  // At once, but then not again before a breath, the longer the harder the answer was: a busy exchange must not
+  // keep every open page busy, nor an open page with dear figures the exchange.
   async function keepUp() {
     if (asking) return;
     asking = true;
@@ -208,9 +221,11 @@
       while (wanted.size) {
         names = [...wanted];
         wanted.clear();
+        const asked = performance.now();
         await refresh(names);
+        const breath = Math.max(BREATH_MS, BREATH_BY_ANSWER * (performance.now() - asked));
         if (stream?.readyState === EventSource.OPEN) connected();
-        await new Promise((resolve) => { setTimeout(resolve, BREATH_MS); });
+        await new Promise((resolve) => { setTimeout(resolve, breath); });
       }
     } catch {
       // The stream will not name them again: its mark has moved on.
@@ -287,14 +302,22 @@
     const figures = [...part.querySelectorAll(".tile dd:not(.hint)")].map((figure) => figure.textContent);
     const typing = part.querySelector("input:focus, textarea:focus, select:focus");
     if (typing) return;
-    const focused = part.contains(document.activeElement) ? document.activeElement.id : "";
+    const held = part.contains(document.activeElement) ? document.activeElement : null;
     const came = part.dataset.liveRows === undefined ? [] : titles(found.querySelectorAll("tr[data-title]"));
     const left = part.dataset.liveRows === undefined ? [] : titles(part.querySelectorAll("tr[data-title]:not([data-done])"));
     part.innerHTML = found.innerHTML;
     [...part.querySelectorAll(".tile dd:not(.hint)")].forEach((figure, at) => figure.classList.toggle("came", figure.textContent !== figures[at]));
     htmx.process(part);
-    if (focused) document.getElementById(focused)?.focus();
+    if (held) (sameIn(part, held) || document.getElementById("main")).focus({ preventScroll: true });
     sayWhatMoved(part, came, left);
+  }
+
+  // What had the focus before its part was made anew: by its id, by where it leads, else by its words.
+  function sameIn(part, held) {
+    if (held.id) return document.getElementById(held.id);
+    const href = held.getAttribute("href");
+    return [...part.querySelectorAll(held.tagName)]
+      .find((one) => one.getAttribute("href") === href && (href || one.textContent === held.textContent));
   }
 
   // A figure that moves all the time is said now and then, in its latest state.

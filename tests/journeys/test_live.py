@@ -90,12 +90,13 @@ async def open_ids(page: Page) -> list[str]:
 
 
 async def all_open(page: Page) -> list[str]:
-    """The ids of all open tasks, in order, however many parts they come in."""
+    """The ids of all open tasks, in order, from part to part, by keyboard."""
     more = page.locator("#open-rows .pager a")
     while await more.count():
         shown = await page.locator(OPEN).count()
-        await more.click()
+        await more.press("Enter")
         await expect(page.locator(OPEN).nth(shown)).to_be_visible()
+        await expect(page.locator(OPEN).nth(shown).locator(":focus")).to_be_visible()
     return await open_ids(page)
 
 

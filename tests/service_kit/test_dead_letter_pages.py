@@ -1,11 +1,14 @@
 """What an administrator sees and does: lists, one letter beside its contract, repair, many at once."""
 
 import json
+import re
 from collections.abc import AsyncIterator
+from html import unescape
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import text
 
 from billing.settings import BillingSettings
 from service_kit.context import Context
@@ -305,6 +308,21 @@ class TestMany:
         assert "<html" not in part.text
         assert (stopped.status_code, over.status_code) == (303, 409)
         assert await billing.scalar("select count(*) from dead_letters where state = 'waiting'") == 3
+
+    async def test_what_came_back_is_found_from_there(self, billing: Service, web: Web) -> None:
+        letters = [await aside(billing, BAD, number=number) for number in range(2)]
+        async with web.browser(ADMIN) as browser:
+            begun = await browser.post(f"{HOME}/many/redrive", data={"rate_per_s": "5"})
+            redrive = begun.headers["Location"].removeprefix("/billing")
+            before = (await browser.get(redrive)).text
+            async with billing.transaction() as session:
+                back = text("update dead_letters set state = 'waiting' where id = :id")
+                await session.execute(back, {"id": letters[0]})
+            (way,) = re.findall(r'href="(/billing/dead-letters\?[^"]*)"', (await browser.get(redrive)).text)
+            found = (await browser.get(unescape(way).removeprefix("/billing"))).text
+        assert "dead-letters?" not in before
+        assert str(letters[0]) in found
+        assert str(letters[1]) not in found
 
     async def test_discarded_and_put_back(self, billing: Service, web: Web) -> None:
         for number in range(2):
