@@ -93,7 +93,7 @@ def list_letters(
     ] = "waiting",
     reason: Reason = None,
     type_name: TypeName = None,
-    search: Annotated[str | None, typer.Option(help="Id of letter, event, redrive or request, or key.")] = None,
+    search: Annotated[str | None, typer.Option(help="Letter, event, redrive, request, or key.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=LIMIT_MAX)] = 50,
     *,
     as_json: AsJson = False,
