@@ -37,6 +37,11 @@ _DEAD = """
 select event_id, topic, partition, "offset", reason, detail, state, first_seen_at
 from dead_letters where event_id = any($1::uuid[]) order by first_seen_at
 """
+_DECIDED = """
+select act.at, act.action, act.note, act.operator, act.actor_guid, letter.event_id
+from dead_letter_actions act join dead_letters letter on letter.id = act.letter_id
+where letter.event_id = any($1::uuid[]) order by act.id
+"""
 # A payout follows from no fact: what is said of it to its owner names it. As bytes: not all of them are text.
 _BEHIND = """
 select event_id from journal_entries where id = any($1::uuid[])
@@ -102,6 +107,7 @@ async def _hops(home: Home, state: State, wanted: str) -> list[Hop]:
             for row in await connection.fetch(_HANDLED, ids, wanted):
                 hops += _handled(name, row)
             hops += [_dead(name, row) for row in await connection.fetch(_DEAD, ids)]
+            hops += [_decided(name, row) for row in await connection.fetch(_DECIDED, ids)]
         return sorted(await _with_ledger(connections[BILLING.name], hops, ids))
     finally:
         for connection in connections.values():
@@ -182,6 +188,17 @@ def _dead(service: str, row: asyncpg.Record) -> Hop:
         service,
         f"put aside: {row['reason']}",
         f"{place} {row['detail']} ({row['state']})",
+    )
+
+
+def _decided(service: str, row: asyncpg.Record) -> Hop:
+    who = row["actor_guid"] or row["operator"] or "the consumer"
+    return Hop(
+        row["at"],
+        2,
+        service,
+        f"dead letter: {row['action']}",
+        f"event {row['event_id']} by {who}{': ' if row['note'] else ''}{row['note'] or ''}",
     )
 
 

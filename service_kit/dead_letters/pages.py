@@ -36,17 +36,6 @@ STANDING_LABELS = {
     "handled": (_("handled"), "good"),
     "discarded": (_("discarded"), "plain"),
 }
-ACTION_LABELS = {
-    "redrive": _("sent again as it came"),
-    "repair": _("sent again, repaired"),
-    "queue": _("put in line to be sent again"),
-    "send": _("sent again"),
-    "take_back": _("taken out of the line"),
-    "failed": _("came back"),
-    "discard": _("discarded"),
-    "restore": _("put back"),
-    "stop": _("redrive stopped"),
-}
 REDRIVE_LABELS = {
     "running": (_("running"), "wait"),
     "done": (_("done"), "good"),
@@ -55,7 +44,7 @@ REDRIVE_LABELS = {
 WORDS: dict[str, Any] = {
     "standings": STANDING_LABELS,
     "on_its_way": reading.ON_ITS_WAY,
-    "actions": ACTION_LABELS,
+    "actions": words.ACTIONS,
     "reason_label": words.label,
     "advice": words.advice,
     "redrive_states": REDRIVE_LABELS,

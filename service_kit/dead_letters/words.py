@@ -1,4 +1,4 @@
-"""What the reasons of dead letters are called, and what a person can do about each."""
+"""What the reasons of dead letters are called, what a person can do about each, and what was done."""
 
 from service_kit.errors import ServiceError
 from service_kit.text import message as _
@@ -12,6 +12,18 @@ LABELS = {
     "no_type": _("Does not say what event it is"),
 }
 """What consumers put aside by themselves; rules of a service bring codes of their own."""
+
+ACTIONS = {
+    "redrive": _("sent again as it came"),
+    "repair": _("sent again, repaired"),
+    "queue": _("put in line to be sent again"),
+    "send": _("sent again"),
+    "take_back": _("taken out of the line"),
+    "failed": _("came back"),
+    "discard": _("discarded"),
+    "restore": _("put back"),
+    "stop": _("redrive stopped"),
+}
 
 MALFORMED = _(
     "As it is it would come back. Tell whoever says this event. Repair it if it is clear what was meant; "

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from service_kit.context import context
 from service_kit.database import ReadSession
+from service_kit.dead_letters import words
 from service_kit.identity import Role, require
 from service_kit.ids import id_in
 from service_kit.navigation import SERVICE_LABELS
@@ -75,4 +76,10 @@ def trace_routes(booked: Booked | None = None, events_of: EventsOf | None = None
 
 def _values(service: str, wanted: str, way: Way) -> dict[str, Any]:
     label = SERVICE_LABELS[service]
-    return {"wanted": wanted, "way": way, "service": service, "service_label": label}
+    return {
+        "wanted": wanted,
+        "way": way,
+        "service": service,
+        "service_label": label,
+        "actions": words.ACTIONS,
+    }

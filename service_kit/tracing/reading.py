@@ -1,4 +1,4 @@
-"""What this service has said, heard and put aside of an event, a key or a correlation."""
+"""What this service has said, heard, put aside and decided of an event, a key or a correlation."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -10,7 +10,8 @@ import orjson
 from sqlalchemy import and_, or_, select
 
 from service_kit.database import ReadSession
-from service_kit.dead_letters.tables import dead_letters
+from service_kit.dead_letters.reading import Act
+from service_kit.dead_letters.tables import dead_letter_actions, dead_letters
 from service_kit.events import type_name
 from service_kit.ids import id_in
 from service_kit.inbox import inbox
@@ -22,8 +23,8 @@ MOST = 200
 
 SHOWN_BYTES = 20_000
 
-HopKind = Literal["said", "sent", "acted", "aside", "booked"]
-ORDER: tuple[HopKind, ...] = ("said", "sent", "acted", "aside", "booked")
+HopKind = Literal["said", "sent", "acted", "aside", "decided", "booked"]
+ORDER: tuple[HopKind, ...] = ("said", "sent", "acted", "aside", "decided", "booked")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,8 @@ class Hop:
     place: str = ""
     detail: str = ""
     letter_id: UUID | None = None
+    act: Act | None = None
+    """What was done with the letter."""
     payload: str | None = None
     attributes: tuple[tuple[str, str], ...] = ()
 
@@ -71,6 +74,7 @@ async def way_of(session: ReadSession, wanted: str, events: Collection[UUID] = (
     await _said(session, wanted, ids, {correlation for _row, correlation in heard if correlation}, way)
     ids |= way.events
     await _put_aside(session, ids, way)
+    await _decided(session, ids, way)
     way.hops.sort(key=lambda hop: (hop.at, hop.order))
     return way
 
@@ -164,6 +168,31 @@ async def _put_aside(session: ReadSession, ids: Collection[UUID], way: Way) -> N
                 _place(row.topic, row.partition, row.offset),
                 f"{row.reason}: {row.detail}",
                 row.id,
+            )
+        )
+
+
+async def _decided(session: ReadSession, ids: Collection[UUID], way: Way) -> None:
+    """What people did with dead letters, and that they came back."""
+    acts, letters = dead_letter_actions.c, dead_letters.c
+    found = await session.execute(
+        select(dead_letter_actions, letters.event_id, letters.type_name)
+        .join(dead_letters, letters.id == acts.letter_id)
+        .where(letters.event_id == any_of(ids))
+        .order_by(acts.id)
+        .limit(MOST)
+    )
+    for row in found:
+        act = Act(row.action, row.actor_guid, row.operator, row.at, row.note)
+        way.hops.append(
+            Hop(
+                act.at,
+                "decided",
+                row.event_id,
+                row.type_name or "",
+                f"decided-{row.id}",
+                detail=act.note or "",
+                act=act,
             )
         )
 

@@ -106,6 +106,13 @@ async def test_an_event_that_was_put_aside_leads_to_its_letter(billing: Service,
     shown = await page(web, event)
     assert "not_json: it is none" in shown
     assert f"/dead-letters/{letter}" in shown
+    assert "its dead letter" not in shown
+    async with web.browser(ADMIN) as browser:
+        await browser.post(f"/dead-letters/{letter}/discard", data={"because": "said anew"})
+    decided = await page(web, event)
+    assert "Billing, its dead letter: discarded" in decided
+    assert "said anew" in decided
+    assert decided.index("has put it aside") < decided.index("its dead letter")
 
 
 @pytest.mark.parametrize(
