@@ -8,6 +8,15 @@
   const services = [{ label, href: own }, ...JSON.parse(others)].map((one) => ({ ...one, told: new Set(), asked: one.href === own }));
   const known = () => new Set([...list.querySelectorAll("[data-event]")].map((hop) => hop.dataset.event));
 
+  const shown = (number, further) => new Intl.NumberFormat(document.documentElement.lang, { maximumFractionDigits: 1, ...further }).format(number);
+
+  // In the unit in which it has few digits: what waits for people takes minutes and days.
+  const UNITS = [["day", 172_800, 86_400], ["hour", 7200, 3600], ["minute", 600, 60], ["second", 10, 1], ["millisecond", 0, 0.001]];
+  function span(seconds) {
+    const [unit, , length] = UNITS.find(([, least]) => seconds >= least);
+    return shown(seconds / length, { style: "unit", unit, unitDisplay: "short" });
+  }
+
   async function ask(service, events) {
     const query = new URLSearchParams([["id", id], ...events.map((event) => ["event", event])]);
     events.forEach((event) => service.told.add(event));
@@ -31,16 +40,17 @@
     hops.sort((a, b) => a.dataset.at - b.dataset.at || a.dataset.order - b.dataset.order);
     list.append(...hops);
     const times = hops.filter((hop) => hop.dataset.event).map((hop) => Number(hop.dataset.at));
-    const shown = (ms) => new Intl.NumberFormat(document.documentElement.lang, { maximumFractionDigits: 1 }).format(ms);
     for (const hop of hops) {
       const after = hop.querySelector("[data-after]");
-      if (after) after.textContent = `+${shown((hop.dataset.at - times[0]) * 1000)} ms`;
+      if (after) after.textContent = `+${span(hop.dataset.at - times[0])}`;
     }
     document.getElementById("way-empty").hidden = hops.length > 0;
     if (times.length) {
       document.getElementById("way-count").textContent = counted
-        .replace("{n}", shown(times.length)).replace("{ms}", shown((times[times.length - 1] - times[0]) * 1000));
+        .replace("{n}", shown(times.length)).replace("{time}", span(times[times.length - 1] - times[0]));
     }
+    // The people in what came later are named as in every other part that does.
+    list.dispatchEvent(new Event("htmx:afterSettle", { bubbles: true }));
   }
 
   function tellOfTheClosed() {
