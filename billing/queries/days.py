@@ -82,18 +82,19 @@ async def day_of(session: ReadSession, day: date) -> DayFigures:
     closed = (await session.execute(_closed_days().where(days.c.business_date == day))).one_or_none()
     if closed is not None:
         return _closed_day(*closed)
-    for found in await _open_days(session, await _calendar(session)):
-        if found.business_date == day:
-            return found
-    raise DayUnknown(_("The ledger has no such day."))
+    calendar = await _calendar_with(session, day)
+    return (await _open_days(session, calendar))[calendar.open_dates.index(day)]
 
 
 async def days_backwards(session: ReadSession, page: PageRequest) -> Page[DayFigures]:
     """List days, today first."""
     after = page.after(date)
+    calendar = await _calendar(session)
+    # Behind the last page of open days nothing is added up any more.
+    with_open = after is None or any(day < after[0] for day in calendar.open_dates)
     found = [
         day
-        for day in reversed(await _open_days(session, await _calendar(session)))
+        for day in reversed(await _open_days(session, calendar) if with_open else ())
         if after is None or day.business_date < after[0]
     ][: page.limit + 1]
     missing = page.limit + 1 - len(found)
@@ -106,8 +107,10 @@ async def days_backwards(session: ReadSession, page: PageRequest) -> Page[DayFig
 
 
 async def payouts_of(session: ReadSession, day: date, page: PageRequest) -> Page[PayoutLine]:
-    """List a day's payouts, the largest first."""
-    await day_of(session, day)
+    """List a day's payouts, the largest first. Raises `DayUnknown`."""
+    state = await session.scalar(select(days.c.state).where(days.c.business_date == day))
+    if state != DayState.CLOSED:
+        await _calendar_with(session, day)
     statement = (
         select(
             payouts.c.id,
@@ -153,6 +156,14 @@ async def _calendar(session: ReadSession) -> _Calendar:
     start = last_closed + timedelta(days=1) if last_closed is not None else min(first or today, today)
     end = max(today, newest or today)
     return _Calendar(today, last_closed, [start + timedelta(days=n) for n in range((end - start).days + 1)])
+
+
+async def _calendar_with(session: ReadSession, day: date) -> _Calendar:
+    """The calendar, when `day` is one of its open dates. Raises `DayUnknown`."""
+    calendar = await _calendar(session)
+    if day not in calendar.open_dates:
+        raise DayUnknown(_("The ledger has no such day."))
+    return calendar
 
 
 async def _open_days(session: ReadSession, calendar: _Calendar) -> list[DayFigures]:
