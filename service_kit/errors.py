@@ -6,7 +6,7 @@ them as problem+json, as a page or as a toast; nothing else maps errors.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from service_kit.text import message as _
 
@@ -30,6 +30,21 @@ class ServiceError(Exception):
         super().__init__(str(detail))
         self.detail = detail
         self.errors = tuple(errors)
+
+    @classmethod
+    def of(cls, field: str, message: str) -> Self:
+        """About one field: what is wrong with it is all there is to say."""
+        return cls(message, errors=[FieldError(field, message)])
+
+    @property
+    def by_field(self) -> dict[str, str]:
+        """What is wrong, by field, for a form that says it there."""
+        return {found.field: found.message for found in self.errors}
+
+    @property
+    def further(self) -> list[FieldError]:
+        """What `detail` does not say already."""
+        return [found for found in self.errors if found.message != self.detail]
 
 
 class Malformed(ServiceError):

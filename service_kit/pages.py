@@ -36,6 +36,7 @@ from starlette.responses import HTMLResponse, Response
 from service_kit.assets import asset
 from service_kit.charts import ticks
 from service_kit.clock import Clock
+from service_kit.errors import ServiceError
 from service_kit.live.streams import live_of
 from service_kit.money import format_cents, format_number
 from service_kit.navigation import navigation
@@ -270,6 +271,16 @@ def render(
 ) -> HTMLResponse:
     """Render `template` of the service that answers this request."""
     return runtime_of(request).pages.render(request, template, context, block=block, status=status)
+
+
+def render_form(
+    request: Request, template: str, context: Mapping[str, Any], refused: ServiceError | None = None
+) -> HTMLResponse:
+    """Render a form with what is wrong in it: `wrong` by field, or else `error`, for above them all."""
+    if refused is None:
+        return render(request, template, {**context, "wrong": {}, "error": None})
+    said = {"wrong": refused.by_field, "error": None if refused.errors else refused.detail}
+    return render(request, template, {**context, **said}, status=refused.status)
 
 
 def wants_fragment(request: Request) -> bool:

@@ -159,7 +159,7 @@ async def send_password_link(session: Session, actor_id: UUID, account_id: UUID)
     """Have a letter sent by which the person chooses a password. Raises `NoAddress`."""
     account = await _locked(session, account_id)
     if account.email is None:
-        raise NoAddress(_("Without an e-mail address nobody gets a letter."))
+        raise NoAddress.of("email", _("Without an e-mail address nobody gets a letter."))
     kind: Kind = "invite" if account.password_hash is None else "reset"
     await queue_letter(session, kind, {"account": str(account_id)})
     record(session, "password_link_sent", actor_id=actor_id, account_id=account_id, details={"kind": kind})
@@ -285,5 +285,5 @@ async def _take_email(session: Session, account: Account, email: str | None) -> 
 
 def _taken(error: IntegrityError) -> LoginTaken | EmailTaken:
     if "uq_accounts_email" in str(error.orig):
-        return EmailTaken(_("Another account has this e-mail address."))
-    return LoginTaken(_("This login is taken."))
+        return EmailTaken.of("email", _("Another account has this e-mail address."))
+    return LoginTaken.of("login", _("This login is taken."))

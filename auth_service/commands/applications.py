@@ -42,7 +42,7 @@ async def apply_for_account(
     """
     cleaned = clean_email(email)
     if cleaned is None:
-        raise MalformedAccount(_("This is not an e-mail address."))
+        raise MalformedAccount.of("email", _("This is not an e-mail address."))
     waiting = await session.scalar(select(func.count()).where(Application.decided_at.is_(None)))
     if (waiting or 0) >= WAITING_MAX:
         raise TooMany(_("There are too many requests at the moment."), retry_after_s=RETRY_AFTER_S)
@@ -51,7 +51,7 @@ async def apply_for_account(
         "name": clean_name(name),
         "login": clean_login(login),
         "email": cleaned,
-        "about": clean_prose(about, ABOUT_LENGTH_MAX),
+        "about": clean_prose("about", about, ABOUT_LENGTH_MAX),
         "locale": locale,
         "asked_at": datetime.now(UTC),
     }
@@ -90,7 +90,7 @@ async def approve_application(
 async def decline_application(session: Session, actor_id: UUID, application_id: UUID, reason: str) -> None:
     """Say no; the reason stands in the letter."""
     found = await _waiting(session, application_id)
-    found.reason = clean_prose(reason, REASON_LENGTH_MAX)
+    found.reason = clean_prose("reason", reason, REASON_LENGTH_MAX)
     _decide(session, found, actor_id, "application_declined", None)
     said = {"name": found.name, "email": found.email, "reason": found.reason}
     await queue_letter(session, "declined", said, locale=found.locale)

@@ -58,8 +58,9 @@ def clean_login(value: str) -> str:
     """One spelling per login: case and compatibility forms never make two accounts look alike."""
     login = unicodedata.normalize("NFKC", value).strip().lower()
     if not LOGIN.fullmatch(login):
-        raise MalformedAccount(
-            _("A login has 1 to 64 letters a-z, digits and . _ @ + -, with a letter or digit at both ends.")
+        raise MalformedAccount.of(
+            "login",
+            _("A login has 1 to 64 letters a-z, digits and . _ @ + -, with a letter or digit at both ends."),
         )
     return login
 
@@ -70,14 +71,14 @@ def clean_email(value: str | None) -> str | None:
         return None
     # Nothing invisible, nothing that means something in the head of a letter.
     if not EMAIL.fullmatch(email) or not email.isprintable():
-        raise MalformedAccount(_("This is not an e-mail address."))
+        raise MalformedAccount.of("email", _("This is not an e-mail address."))
     return email
 
 
 def clean_name(value: str) -> str:
     name = " ".join(unicodedata.normalize("NFC", value).split())
     if not 1 <= len(name) <= NAME_LENGTH_MAX or not name.isprintable():
-        raise MalformedAccount(_("A name has 1 to 120 characters."))
+        raise MalformedAccount.of("name", _("A name has 1 to 120 characters."))
     return name
 
 
@@ -85,7 +86,9 @@ def clean_phone(value: str) -> str:
     """As it is dialled from abroad (E.164), however it was typed; nothing is nothing."""
     phone = re.sub(r"[\s().-]", "", value)
     if phone and not PHONE.fullmatch(phone):
-        raise MalformedAccount(_("Write a telephone number with its country, for instance +7 495 123-45-67."))
+        raise MalformedAccount.of(
+            "phone", _("Write a telephone number with its country, for instance +7 495 123-45-67.")
+        )
     return phone
 
 
@@ -93,14 +96,14 @@ def clean_postal_address(value: str) -> str:
     lines = unicodedata.normalize("NFC", value).replace("\r\n", "\n").strip().split("\n")
     cleaned = "\n".join(" ".join(line.split()) for line in lines)
     if len(cleaned) > ADDRESS_LENGTH_MAX or not cleaned.replace("\n", "").isprintable():
-        raise MalformedAccount(_("A postal address has 300 characters at most."))
+        raise MalformedAccount.of("postal_address", _("A postal address has 300 characters at most."))
     return cleaned
 
 
 def clean_locale(value: str) -> str:
     """One of the languages there are, or nothing: then pages speak as the browser asks."""
     if value and value not in LOCALES:
-        raise MalformedAccount(_("This language is not offered."))
+        raise MalformedAccount.of("locale", _("This language is not offered."))
     return value
 
 
@@ -112,14 +115,14 @@ def _time_zones() -> frozenset[str]:
 
 def clean_time_zone(value: str) -> str:
     if value not in _time_zones():
-        raise MalformedAccount(_("This time zone is not known."))
+        raise MalformedAccount.of("time_zone", _("This time zone is not known."))
     return ZoneInfo(value).key
 
 
 def check_new_password(password: str, login: str) -> None:
     """Length is what makes a password strong; composition rules only make it predictable (NIST 800-63B)."""
     if not PASSWORD_LENGTH_MIN <= len(password) <= PASSWORD_LENGTH_MAX:
-        raise WeakPassword(_("A password has 10 to 256 characters."))
+        raise WeakPassword.of("password", _("A password has 10 to 256 characters."))
     few = len(set(password)) < 4  # noqa: PLR2004  three letters repeated are no secret
     if login in password.lower() or few or is_common(password):
-        raise WeakPassword(_("This password is too easy to guess."))
+        raise WeakPassword.of("password", _("This password is too easy to guess."))

@@ -20,11 +20,13 @@ class AlreadyDecided(Conflict):
     code = "already_decided"
 
 
-def clean_prose(text: str, longest: int) -> str:
+def clean_prose(field: str, text: str, longest: int) -> str:
     """Text of several lines without characters that nobody sees."""
     lines = unicodedata.normalize("NFC", text).replace("\r\n", "\n").split("\n")
     shown = ["".join(letter for letter in line if letter.isprintable()).rstrip() for line in lines]
     prose = "\n".join(shown).strip()
     if len(prose) > longest:
-        raise MalformedAccount(_("This text is too long: {longest} characters at most.", longest=longest))
+        raise MalformedAccount.of(
+            field, _("This text is too long: {longest} characters at most.", longest=longest)
+        )
     return prose

@@ -25,14 +25,13 @@ from auth_service.settings import AuthSettings
 from service_kit.database import ReadSession
 from service_kit.errors import ServiceError
 from service_kit.identity import CurrentUser, Role, require
-from service_kit.pages import redirect, render, toast
+from service_kit.pages import redirect, render, render_form, toast
 from service_kit.paging import Paging
 from service_kit.text import message as _
 from service_kit.web import Reading, ServiceRouter, Writing, runtime_of
 
 router = ServiceRouter(include_in_schema=False)
 
-OK = 200
 FIELD_LENGTH_MAX = 1000
 ROLE_CHOICES = [(role.value, role.label) for role in Role]
 
@@ -101,7 +100,7 @@ async def save_new_account(
     }
     try:
         if invite and not email.strip():
-            raise NoAddress(_("Without an e-mail address nobody gets a letter."))
+            raise NoAddress.of("email", _("Without an e-mail address nobody gets a letter."))
         password_hash = None
         if password:
             check_new_password(password, clean_login(login))
@@ -122,7 +121,7 @@ async def save_new_account(
     except ServiceError as error:
         if error.status >= 500:  # noqa: PLR2004  what is not the admin's to mend is shown as what it is
             raise
-        return _new_form(request, entered, error=error.detail, status=error.status)
+        return _new_form(request, entered, error)
     told = _("The account is created; a letter is on its way.") if invite else _("The account is created.")
     return toast(redirect(request, f"/accounts/{account.id}"), told)
 
@@ -221,22 +220,17 @@ async def _page(
     shown = {
         "account": account,
         "entered": entered or {"name": account.name, "email": account.email or ""},
-        "error": None if error is None else error.detail,
         "role_choices": ROLE_CHOICES,
         "own": account_id == admin.guid,
         "factors": await factors_of(session, account_id),
         "sessions": await open_sessions(session, settings, account_id),
     }
-    return render(request, "auth/account.html", shown, status=OK if error is None else error.status)
+    return render_form(request, "auth/account.html", shown, error)
 
 
 def _new_form(
-    request: Request, entered: dict[str, str | bool], *, error: str | None = None, status: int = 200
+    request: Request, entered: dict[str, str | bool], error: ServiceError | None = None
 ) -> Response:
     empty = {"login": "", "name": "", "email": "", "role": Role.WORKER, "locale": "", "invite": False}
-    return render(
-        request,
-        "auth/account_new.html",
-        {"entered": empty | entered, "role_choices": ROLE_CHOICES, "error": error},
-        status=status,
-    )
+    shown = {"entered": empty | entered, "role_choices": ROLE_CHOICES}
+    return render_form(request, "auth/account_new.html", shown, error)

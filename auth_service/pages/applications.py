@@ -18,7 +18,7 @@ from auth_service.queries.applications import (
 from service_kit.database import ReadSession
 from service_kit.errors import ServiceError
 from service_kit.identity import CurrentUser, Role, require
-from service_kit.pages import redirect, render, toast
+from service_kit.pages import redirect, render, render_form, toast
 from service_kit.paging import Paging
 from service_kit.text import message as _
 from service_kit.web import Reading, ServiceRouter, runtime_of
@@ -79,9 +79,9 @@ async def approve(
     except ServiceError as error:
         if error.status >= 500:  # noqa: PLR2004  what is not the admin's to mend is shown as what it is
             raise
-        entered = {"login": login, "role": role.value, "error": error.detail}
+        entered = {"login": login, "role": role.value}
         async with database.reading() as reading:
-            return await _page(request, reading, application_id, entered, status=error.status)
+            return await _page(request, reading, application_id, entered, error)
     return toast(
         redirect(request, f"/accounts/{account.id}"), _("The account is made; a letter is on its way.")
     )
@@ -104,12 +104,11 @@ async def _page(
     session: ReadSession,
     application_id: UUID,
     entered: dict[str, str],
-    *,
-    status: int = 200,
+    error: ServiceError | None = None,
 ) -> Response:
     found = await read_application(session, application_id)
-    empty = {"login": found.login, "role": Role.WORKER.value, "error": None}
-    return render(
+    empty = {"login": found.login, "role": Role.WORKER.value}
+    return render_form(
         request,
         "auth/application.html",
         {
@@ -118,5 +117,5 @@ async def _page(
             "taken": found.decided_at is None and await login_is_taken(session, found.login),
             "role_choices": ROLE_CHOICES,
         },
-        status=status,
+        error,
     )

@@ -9,7 +9,7 @@ from auth_service.commands.guesses import admit_stranger
 from auth_service.pages.sign_on import OwnSettings, address_of
 from auth_service.settings import AuthSettings
 from service_kit.errors import NotFound, ServiceError, TooMany
-from service_kit.pages import render
+from service_kit.pages import render, render_form
 from service_kit.text import locale_in_use
 from service_kit.text import message as _
 from service_kit.web import ServiceRouter, Writing
@@ -48,16 +48,13 @@ async def take_application(
     except ServiceError as error:
         if error.status >= 500:  # noqa: PLR2004  what is not theirs to mend is shown as what it is
             raise
-        return _form(request, entered, error=error.detail, status=error.status)
-    return render(request, "auth/join.html", {"entered": entered, "error": None, "sent": True})
+        return _form(request, entered, error)
+    return render(request, "auth/join.html", {"entered": entered, "sent": True})
 
 
-def _form(
-    request: Request, entered: dict[str, str], *, error: str | None = None, status: int = 200
-) -> Response:
+def _form(request: Request, entered: dict[str, str], error: ServiceError | None = None) -> Response:
     empty = {"name": "", "login": "", "email": "", "about": ""}
-    found = {"entered": empty | entered, "error": error, "sent": False}
-    return render(request, "auth/join.html", found, status=status)
+    return render_form(request, "auth/join.html", {"entered": empty | entered, "sent": False}, error)
 
 
 def _refuse_closed(settings: AuthSettings) -> None:

@@ -13,10 +13,10 @@ from auth_service.domain.accounts import WeakPassword, WrongPassword, check_new_
 from auth_service.pages.sign_on import OwnSettings, PasswordsDep, SignedIn, address_of
 from auth_service.queries.accounts import account as read_account
 from service_kit.database import ReadSession
-from service_kit.errors import ServiceError
-from service_kit.pages import redirect, render, toast
+from service_kit.errors import Invalid, ServiceError
+from service_kit.pages import redirect, render_form, toast
 from service_kit.text import message as _
-from service_kit.web import Reading, ServiceRouter, Writing, runtime_of
+from service_kit.web import Reading, ServiceRouter, runtime_of
 
 router = ServiceRouter(include_in_schema=False)
 
@@ -32,7 +32,6 @@ async def profile(request: Request, session: Reading, person: SignedIn) -> Respo
 @router.post("/profile")
 async def save_profile(
     request: Request,
-    session: Writing,
     person: SignedIn,
     name: Annotated[str, Form(max_length=FIELD_LENGTH_MAX)],
     locale: Annotated[str, Form(max_length=10)],
@@ -43,7 +42,13 @@ async def save_profile(
     changes = AccountChanges(
         name=name, locale=locale, time_zone=time_zone, phone=phone, postal_address=postal_address
     )
-    await change_account(session, person.guid, person.guid, changes)
+    database = runtime_of(request).database
+    try:
+        async with database.transaction() as session:
+            await change_account(session, person.guid, person.guid, changes)
+    except Invalid as error:
+        async with database.reading() as reading:
+            return await _page(request, reading, person.guid, entered=changes, error=error)
     return toast(redirect(request, "/profile"), _("Saved."))
 
 
@@ -69,10 +74,10 @@ async def save_password(
         except WeakPassword as error:
             problem = error
     else:
-        problem = WrongPassword(NOT_CHANGED)
+        problem = WrongPassword.of("present", NOT_CHANGED)
     if problem is not None:
         async with database.reading() as reading:
-            return await _page(request, reading, person.guid, password_error=problem.detail, status=422)
+            return await _page(request, reading, person.guid, error=problem)
     password_hash = await passwords.make(new)
     async with database.transaction() as session:
         await clear_guesses(session, person.login)
@@ -89,19 +94,16 @@ async def _page(
     session: ReadSession,
     account_id: UUID,
     *,
-    password_error: str | None = None,
-    status: int = 200,
+    entered: AccountChanges | None = None,
+    error: ServiceError | None = None,
 ) -> Response:
-    return render(
-        request,
-        "auth/profile.html",
-        {
-            "account": await read_account(session, account_id),
-            "time_zones": [(zone, zone.replace("_", " ")) for zone in _zones()],
-            "password_error": password_error,
-        },
-        status=status,
-    )
+    account = await read_account(session, account_id)
+    shown = {
+        "account": account,
+        "entered": entered or account,
+        "time_zones": [(zone, zone.replace("_", " ")) for zone in _zones()],
+    }
+    return render_form(request, "auth/profile.html", shown, error)
 
 
 @cache

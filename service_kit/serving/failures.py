@@ -134,7 +134,7 @@ async def _shaped(request: Request, error: ServiceError) -> Response:
                 "status": error.status,
                 "title": title,
                 "detail": detail,
-                "errors": error.errors,
+                "errors": error.further,
                 "code": error.code,
             },
             status=error.status,
@@ -178,8 +178,8 @@ def _problem_response(
 
 
 def _in_one_line(error: ServiceError, title: str, detail: str) -> str:
-    parts = [detail or title, *(f"{item.field}: {shown(item.message)}" for item in error.errors)]
-    return " ".join(parts)
+    further = (f"{item.field}: {shown(item.message)}" for item in error.further)
+    return " ".join([detail or title, *further])
 
 
 def _sign_in_address(request: Request, next_path: str) -> str:

@@ -354,6 +354,22 @@ class TestOwnProfile:
         assert said[-1]["data"]["timeZone"] == "Asia/Tokyo"
         assert "Анна" not in str(said)
 
+    @pytest.mark.parametrize(
+        ("field", "value"), [("name", " "), ("phone", "12"), ("postal_address", "x" * 301)]
+    )
+    async def test_a_mistake_is_told_at_its_field(self, auth: Auth, field: str, value: str) -> None:
+        """What was typed stands there still, and nothing is saved."""
+        person = await auth.person()
+        browser = await auth.signed_in(person)
+        form = {"name": "Anna Lee", "locale": "en", "time_zone": "Asia/Tokyo", field: value}
+        refused = await browser.http.post("/profile", data=form)
+        assert refused.status_code == 422
+        assert refused.text.count('aria-invalid="true"') == 1
+        assert f'id="field-{field}-error"' in refused.text
+        assert '<option value="Asia/Tokyo" selected' in refused.text
+        kept = await auth.value("select time_zone from accounts where login = :l", l=person.login)
+        assert kept != "Asia/Tokyo"
+
     async def test_password(self, auth: Auth) -> None:
         """A new password needs the old one; it ends the other sessions and keeps this one."""
         person = await auth.person()

@@ -222,7 +222,7 @@ def _form(
     same: Sequence[Task] = (),
 ) -> dict[str, Any]:
     """What was typed, and what is wrong with it, by field."""
-    errors = {found.field: found.message for found in error.errors} if error else {}
+    errors = error.by_field if error else {}
     return {
         "title": title,
         "jira_id": jira_id,
