@@ -21,6 +21,8 @@ from service_kit.web import Reading, ServiceRouter, runtime_of
 router = ServiceRouter(include_in_schema=False)
 
 FIELD_LENGTH_MAX = 1000
+Field = Annotated[str, Form(max_length=FIELD_LENGTH_MAX)]
+"""An empty one is as good as none for the framework: what that means is said where it is checked."""
 NOT_CHANGED = _("The present password is wrong, or there were too many tries. Wait a little and try again.")
 
 
@@ -33,11 +35,11 @@ async def profile(request: Request, session: Reading, person: SignedIn) -> Respo
 async def save_profile(
     request: Request,
     person: SignedIn,
-    name: Annotated[str, Form(max_length=FIELD_LENGTH_MAX)],
-    locale: Annotated[str, Form(max_length=10)],
-    time_zone: Annotated[str, Form(max_length=100)],
-    phone: Annotated[str | None, Form(max_length=FIELD_LENGTH_MAX)] = None,
-    postal_address: Annotated[str | None, Form(max_length=FIELD_LENGTH_MAX)] = None,
+    name: Field = "",
+    locale: Annotated[str, Form(max_length=10)] = "",
+    time_zone: Annotated[str, Form(max_length=100)] = "",
+    phone: Field = "",
+    postal_address: Field = "",
 ) -> Response:
     changes = AccountChanges(
         name=name, locale=locale, time_zone=time_zone, phone=phone, postal_address=postal_address
@@ -58,8 +60,8 @@ async def save_password(
     person: SignedIn,
     settings: OwnSettings,
     passwords: PasswordsDep,
-    present: Annotated[str, Form(max_length=FIELD_LENGTH_MAX)],
-    new: Annotated[str, Form(max_length=FIELD_LENGTH_MAX)],
+    present: Field = "",
+    new: Field = "",
 ) -> Response:
     """Guesses of the present password count like sign-ins: an open browser is not an open door."""
     database = runtime_of(request).database

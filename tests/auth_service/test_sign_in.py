@@ -354,8 +354,20 @@ class TestOwnProfile:
         assert said[-1]["data"]["timeZone"] == "Asia/Tokyo"
         assert "Анна" not in str(said)
 
+    async def test_nothing_chosen_is_a_choice(self, auth: Auth) -> None:
+        """The browser's language again, and a telephone number and an address that are taken away."""
+        person = await auth.person()
+        browser = await auth.signed_in(person)
+        kept = "select concat_ws(' ', locale, phone, postal_address) from accounts where login = :l"
+        full = {"locale": "ru", "phone": "+74951234567", "postal_address": "Moscow"}
+        for chosen, stands in ((full, "ru +74951234567 Moscow"), (dict.fromkeys(full, ""), "")):
+            form = {"name": "Anna", "time_zone": "Asia/Tokyo", **chosen}
+            assert (await browser.http.post("/profile", data=form)).status_code == 303
+            assert await auth.value(kept, l=person.login) == stands
+
     @pytest.mark.parametrize(
-        ("field", "value"), [("name", " "), ("phone", "12"), ("postal_address", "x" * 301)]
+        ("field", "value"),
+        [("name", ""), ("time_zone", ""), ("phone", "12"), ("postal_address", "x" * 301)],
     )
     async def test_a_mistake_is_told_at_its_field(self, auth: Auth, field: str, value: str) -> None:
         """What was typed stands there still, and nothing is saved."""
@@ -366,7 +378,7 @@ class TestOwnProfile:
         assert refused.status_code == 422
         assert refused.text.count('aria-invalid="true"') == 1
         assert f'id="field-{field}-error"' in refused.text
-        assert '<option value="Asia/Tokyo" selected' in refused.text
+        assert ('<option value="Asia/Tokyo" selected' in refused.text) == (field != "time_zone")
         kept = await auth.value("select time_zone from accounts where login = :l", l=person.login)
         assert kept != "Asia/Tokyo"
 
