@@ -1,6 +1,6 @@
 """What routes of dead letters take from a request: the filter, the person, the events that are heard."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import Depends, Query, Request
 
@@ -25,7 +25,9 @@ def _actor(actor: identity.Actor) -> Actor:
 
 
 def _wanted(
-    standing: Annotated[Standing | None, Query(description="Only letters in this state")] = None,
+    standing: Annotated[
+        Standing | Literal[""] | None, Query(description="Only letters in this state; an empty one means all")
+    ] = None,
     reason: Word = None,
     type_name: Annotated[
         str | None, Query(alias="type", max_length=TEXT_MAX, pattern=NO_NUL, description="CloudEvents type")
@@ -39,7 +41,7 @@ def _wanted(
         ),
     ] = None,
 ) -> Wanted:
-    return Wanted(standing, reason or None, type_name or None, (search or "").strip() or None)
+    return Wanted(standing or None, reason or None, type_name or None, (search or "").strip() or None)
 
 
 HeardDep = Annotated[Heard, Depends(_heard)]

@@ -127,6 +127,16 @@ class TestExplaining:
 
 
 class TestList:
+    async def test_all_that_can_be_chosen(self, billing: Service, web: Web) -> None:
+        """The filter as a browser sends it: what narrows nothing is there, and empty."""
+        letter = await aside(billing, BAD)
+        async with web.browser(ADMIN) as browser:
+            await browser.post(f"{HOME}/{letter}/discard", data={"because": "known"})
+            unnarrowed = {"standing": "", "reason": "", "type": "", "search": ""}
+            everything = await browser.get(HOME, params=unnarrowed)
+        assert everything.status_code == 200
+        assert str(letter) in everything.text
+
     async def test_nothing_waits(self, web: Web) -> None:
         async with web.browser(ADMIN) as browser:
             assert "No letter waits" in (await browser.get(HOME)).text
