@@ -17,7 +17,7 @@ from service_kit import errors
 from service_kit.errors import FieldError, ServiceError
 from service_kit.identity.people import visitor
 from service_kit.pages import redirect, render, toast
-from service_kit.serving.runtime import is_api, public_path, runtime_of
+from service_kit.serving.runtime import is_api, own_path, public_path, runtime_of
 from service_kit.text import message as _
 from service_kit.text import shown
 
@@ -81,6 +81,8 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
         )
     headers = error.headers
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        if request.method == "GET" and _opens_pages(request) and (above := _page_above(request)):
+            return redirect(request, above)
         # The framework names the methods of the first route with this path; there may be others.
         headers = {**(headers or {}), "Allow": ", ".join(_methods(request))}
     return await respond(request, kind(_DETAILS.get(error.status_code, "")), headers=headers)
@@ -88,12 +90,28 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
 
 def _methods(request: Request) -> list[str]:
     """What can be done at the address of this request."""
-    routes: Sequence[BaseRoute] = request.app.router.routes
     return [
-        method
-        for method in ("GET", "POST", "PUT", "PATCH", "DELETE")
-        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes)
+        method for method in ("GET", "POST", "PUT", "PATCH", "DELETE") if _takes(request, {"method": method})
     ]
+
+
+def _page_above(request: Request) -> str | None:
+    """The nearest page on the way up from an address that takes forms alone, before the start page.
+
+    A form that was refused stands at such an address: another language, or a reload by hand, asks for it.
+    """
+    own = own_path(request)
+    prefix = request.scope["path"].removesuffix(own)
+    while (own := own.rpartition("/")[0]) and not _takes(request, {"path": prefix + own}):
+        pass
+    return own or None
+
+
+def _takes(request: Request, changed: Mapping[str, str]) -> bool:
+    """Whether there is a route for the request with something else in it."""
+    routes: Sequence[BaseRoute] = request.app.router.routes
+    scope = {**request.scope, **changed}
+    return any(route.matches(scope)[0] is Match.FULL for route in routes)
 
 
 async def respond(

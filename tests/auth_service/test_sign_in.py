@@ -1,6 +1,7 @@
 """Signing in and out, as people and guessers do it."""
 
 import asyncio
+import re
 import statistics
 import time
 
@@ -353,6 +354,18 @@ class TestOwnProfile:
         assert said[-1]["name"] == "AccountUpdated"
         assert said[-1]["data"]["timeZone"] == "Asia/Tokyo"
         assert "Анна" not in str(said)
+
+    async def test_a_refused_form_in_another_language(self, auth: Auth) -> None:
+        """Its address takes forms alone; whoever comes back to it is led to the page of the form."""
+        browser = await auth.signed_in(await auth.person())
+        refused = await browser.http.post("/profile/password", data={"present": "x", "new": "y"})
+        (back,) = re.findall(r'name="back" value="([^"]*)"', refused.text)
+        answer = await browser.http.get(back.removeprefix("/auth"), headers={"Accept": "text/html"})
+        assert (answer.status_code, answer.headers["Location"]) == (303, "/auth/profile")
+        # What is no page, and a program that asks, hear what they did wrong.
+        for path, kind in (("/token", "text/html"), ("/profile/password", "application/json")):
+            wrong = await browser.http.get(path, headers={"Accept": kind})
+            assert (wrong.status_code, wrong.headers["Allow"]) == (405, "POST")
 
     async def test_nothing_chosen_is_a_choice(self, auth: Auth) -> None:
         """The browser's language again, and a telephone number and an address that are taken away."""
