@@ -211,6 +211,9 @@ def audit_command(
 
     async def show(console: Console) -> None:
         async with console.database.reading() as session:
+            if login:
+                # A mistyped one must not look like somebody who did nothing.
+                await _account(session, login)
             rows = await audit_entries(session, limit=limit, act=act, login=login)
         for row in rows[:limit]:
             told = {

@@ -67,3 +67,7 @@ def show(known: dict[str, Any], console: Console) -> None:
         )
     console.print(f"[bold]{known['gateway']}[/]   business time {known['business_time']}")
     console.print(table)
+    for name in ("registry", "kafka", "letters"):
+        if known[name]:
+            # Whole, however narrow the terminal is: it is there to be copied.
+            console.print(f" {name:<17} {known[name]}", soft_wrap=True, highlight=False)

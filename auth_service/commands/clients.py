@@ -219,7 +219,11 @@ def _row_of(form: ClientForm, *, confidential: bool) -> dict[str, Any]:
         raise MalformedClient(_("Only an application that keeps a secret may do without PKCE."))
     if form.id_token_alg not in ALGORITHMS:
         raise MalformedClient(_("There is no such algorithm."))
-    if set(form.grant_types) - set(GRANTS) or not form.grant_types:
+    if unknown := set(form.grant_types) - set(GRANTS):
+        raise MalformedClient(
+            _("{what} is nothing that an application can do here.", what=", ".join(sorted(unknown)))
+        )
+    if not form.grant_types:
         raise MalformedClient(_("Choose at least one thing that the application does."))
     if set(form.scopes) - set(SCOPES):
         raise MalformedClient(_("There is no such scope."))

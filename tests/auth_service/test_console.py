@@ -97,6 +97,25 @@ class TestAudit:
         told = json.loads(line)
         assert (told["client"], told["address"]) == ("by-hand", "console")
 
+    async def test_of_nobody(self, auth: Auth) -> None:
+        """A mistyped login is told, and is no clean record."""
+        person = await auth.person()
+        nobody, somebody = (
+            await console(auth, "audit", "--login", "nobody"),
+            await console(auth, "audit", "--login", person.login),
+        )
+        assert (nobody.exit_code, somebody.exit_code) == (1, 0)
+        assert "There is no such account." in nobody.stderr
+        assert "account_created" in somebody.stdout
+
+
+class TestClients:
+    async def test_something_that_none_does(self, own_auth: Auth) -> None:
+        """What was asked for is named; it is not the same as nothing."""
+        refused = await console(own_auth, "create-client", "by-hand", "--grant", "foo")
+        assert refused.exit_code == 1
+        assert "foo is nothing that an application can do here." in refused.stderr
+
 
 class TestDatabase:
     def test_models_and_schema_agree(self, auth: Auth) -> None:
