@@ -100,10 +100,8 @@ class TestAudit:
     async def test_of_nobody(self, auth: Auth) -> None:
         """A mistyped login is told, and is no clean record."""
         person = await auth.person()
-        nobody, somebody = (
-            await console(auth, "audit", "--login", "nobody"),
-            await console(auth, "audit", "--login", person.login),
-        )
+        nobody = await console(auth, "audit", "--login", "nobody")
+        somebody = await console(auth, "audit", "--login", person.login)
         assert (nobody.exit_code, somebody.exit_code) == (1, 0)
         assert "There is no such account." in nobody.stderr
         assert "account_created" in somebody.stdout
