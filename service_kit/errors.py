@@ -4,9 +4,9 @@ A service declares its own refusals in `domain.py` as small subclasses with a st
 them as problem+json, as a page or as a toast; nothing else maps errors.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from service_kit.text import message as _
 
@@ -139,3 +139,21 @@ class Unavailable(ServiceError):
     code = "unavailable"
     status = 503
     title = _("For the moment this is not available")
+
+
+def cleaned(**checks: Callable[[], object]) -> dict[str, Any]:
+    """What each check answers, by name. Where some refuse, the first refusal with the mistakes of all.
+
+    Whoever fills in a form hears at once of everything that is wrong in it.
+    """
+    values: dict[str, Any] = {}
+    refusals: list[Invalid] = []
+    for name, check in checks.items():
+        try:
+            values[name] = check()
+        except Invalid as refusal:
+            refusals.append(refusal)
+    if refusals:
+        first = refusals[0]
+        raise type(first)(first.detail, errors=[error for refusal in refusals for error in refusal.errors])
+    return values

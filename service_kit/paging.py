@@ -15,7 +15,7 @@ import orjson
 from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from service_kit.errors import FieldError, Invalid
+from service_kit.errors import Invalid
 from service_kit.text import message as _
 
 T = TypeVar("T")
@@ -75,8 +75,7 @@ def decode_cursor(cursor: str, *kinds: Any) -> tuple[Any, ...]:
             TypeAdapter(kind).validate_python(value) for kind, value in zip(kinds, values, strict=True)
         )
     except (ValueError, binascii.Error, ValidationError) as error:
-        text = _("This cursor does not belong to this list.")
-        raise Invalid(text, errors=[FieldError("cursor", text)]) from error
+        raise Invalid.of("cursor", _("This cursor does not belong to this list.")) from error
 
 
 async def _page_request(

@@ -10,7 +10,7 @@ from uuid import UUID
 from fastapi import Depends, Header, Query, Request, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from service_kit.errors import FieldError, Invalid, ServiceError, TooMany
+from service_kit.errors import Invalid, ServiceError, TooMany
 from service_kit.identity import Actor, Role, require
 from service_kit.paging import Page, Paging
 from service_kit.serving.payloads import Payload, answered
@@ -245,8 +245,7 @@ async def update_task(
     if if_match is not None:
         version = await _edition(session, task_id, if_match)
     if version is None:
-        text = _("Send If-Match with the task's ETag, or its version.")
-        raise EtagMissing(text, errors=[FieldError("version", text)])
+        raise EtagMissing.of("version", _("Send If-Match with the task's ETag, or its version."))
     changes = edit.model_dump(exclude_unset=True, exclude={"version"})
     try:
         task = await commands.update_task(session, actor, task_id, version=version, **changes)

@@ -251,7 +251,7 @@ async def _take_back(request: Request) -> None:
 
 
 def _kind(error: ServiceError) -> str:
-    return "invalid_redirect_uri" if "address" in str(error) else "invalid_client_metadata"
+    return "invalid_redirect_uri" if "redirect_uris" in error.by_field else "invalid_client_metadata"
 
 
 def _invalid() -> InvalidToken:

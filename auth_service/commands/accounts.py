@@ -1,6 +1,8 @@
 """Accounts: created, changed, given roles, blocked. Each change that others need is said as a fact."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from uuid import UUID
 
 from sqlalchemy import delete, func, select
@@ -29,10 +31,21 @@ from auth_service.events import AccountBlocked, AccountCreated, AccountRoleChang
 from auth_service.models import Account, MailCode
 from service_kit.context import clock
 from service_kit.database import Session, lock_key
+from service_kit.errors import cleaned
 from service_kit.ids import new_id
 from service_kit.outbox import publish
 from service_kit.roles import Role
 from service_kit.text import message as _
+
+PROFILE: dict[str, Callable[[str], object]] = {
+    "name": clean_name,
+    "locale": clean_locale,
+    "time_zone": clean_time_zone,
+    "phone": clean_phone,
+    "postal_address": clean_postal_address,
+    "email": clean_email,
+}
+"""What somebody may say of themselves, each with its rule."""
 
 
 @dataclass(frozen=True)
@@ -65,18 +78,21 @@ async def create_account(
 ) -> Account:
     """Create an account. Without a password nobody can sign in to it yet."""
     now = clock(session).now()
+    described = cleaned(
+        login=lambda: clean_login(login),
+        name=lambda: clean_name(name),
+        email=lambda: clean_email(email),
+        locale=lambda: clean_locale(locale or "") or None,
+        time_zone=lambda: clean_time_zone(time_zone),
+    )
     account = Account(
         id=new_id(),
-        login=clean_login(login),
-        email=clean_email(email),
-        name=clean_name(name),
         role=role.value,
         blocked=False,
         password_hash=password_hash,
-        locale=None if locale is None else clean_locale(locale),
-        time_zone=clean_time_zone(time_zone),
         created_at=now,
         version=1,
+        **described,
     )
     await _insert(session, account)
     await publish(
@@ -168,27 +184,19 @@ async def send_password_link(session: Session, actor_id: UUID, account_id: UUID)
 async def _change_profile(
     session: Session, actor_id: UUID | None, account: Account, changes: AccountChanges
 ) -> None:
-    wanted = {
-        "name": None if changes.name is None else clean_name(changes.name),
-        "locale": None if changes.locale is None else clean_locale(changes.locale),
-        "time_zone": None if changes.time_zone is None else clean_time_zone(changes.time_zone),
-        "phone": None if changes.phone is None else clean_phone(changes.phone),
-        "postal_address": None
-        if changes.postal_address is None
-        else clean_postal_address(changes.postal_address),
+    said = {field: getattr(changes, field) for field in PROFILE}
+    checks = {
+        field: partial(clean, said[field]) for field, clean in PROFILE.items() if said[field] is not None
     }
-    changed = [
-        field
-        for field, value in wanted.items()
-        if value is not None and value != (getattr(account, field) or "")
-    ]
-    if changes.email is not None and clean_email(changes.email) != account.email:
-        await _take_email(session, account, clean_email(changes.email))
-        changed.append("email")
-    for field in set(changed) & wanted.keys():
-        setattr(account, field, wanted[field] or None)
+    # What is empty is kept as absent.
+    wanted = {field: value or None for field, value in cleaned(**checks).items()}
+    changed = [field for field, value in wanted.items() if value != getattr(account, field)]
     if not changed:
         return
+    if "email" in changed:
+        await _take_email(session, account, wanted["email"])
+    for field in changed:
+        setattr(account, field, wanted[field])
     account.version += 1
     record(session, "account_updated", actor_id=actor_id, account_id=account.id, details={"fields": changed})
     # Names and addresses stay here; others hear only what they need to show things rightly.

@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 from auth_service.commands.accounts import create_account
 from auth_service.commands.audit import record
 from auth_service.commands.letters import queue_letter
-from auth_service.domain.accounts import MalformedAccount, clean_email, clean_login, clean_name
+from auth_service.domain.accounts import clean_login, clean_name, needed_email
 from auth_service.domain.applications import (
     ABOUT_LENGTH_MAX,
     REASON_LENGTH_MAX,
@@ -20,7 +20,7 @@ from auth_service.domain.applications import (
 )
 from auth_service.models import Account, Application
 from service_kit.database import Session
-from service_kit.errors import TooMany
+from service_kit.errors import TooMany, cleaned
 from service_kit.ids import new_id
 from service_kit.roles import Role
 from service_kit.text import message as _
@@ -40,24 +40,19 @@ async def apply_for_account(
     A second request from the same e-mail address changes nothing. The person always sees the same: whether
     the address has an account is told to its owner alone.
     """
-    cleaned = clean_email(email)
-    if cleaned is None:
-        raise MalformedAccount.of("email", _("This is not an e-mail address."))
+    said = cleaned(
+        name=lambda: clean_name(name),
+        email=lambda: needed_email(email),
+        login=lambda: clean_login(login),
+        about=lambda: clean_prose("about", about, ABOUT_LENGTH_MAX),
+    )
     waiting = await session.scalar(select(func.count()).where(Application.decided_at.is_(None)))
     if (waiting or 0) >= WAITING_MAX:
         raise TooMany(_("There are too many requests at the moment."), retry_after_s=RETRY_AFTER_S)
-    values = {
-        "id": new_id(),
-        "name": clean_name(name),
-        "login": clean_login(login),
-        "email": cleaned,
-        "about": clean_prose("about", about, ABOUT_LENGTH_MAX),
-        "locale": locale,
-        "asked_at": datetime.now(UTC),
-    }
+    values = {"id": new_id(), "locale": locale, "asked_at": datetime.now(UTC), **said}
     await session.execute(insert(Application).values(values).on_conflict_do_nothing())
     record(session, "application_made")
-    await queue_letter(session, "applied", {"name": str(values["name"]), "email": cleaned}, locale=locale)
+    await queue_letter(session, "applied", {"name": said["name"], "email": said["email"]}, locale=locale)
 
 
 async def approve_application(

@@ -1,9 +1,9 @@
 """OAuth clients: our own as the setting AUTH_CLIENTS describes them, others as administrators keep them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from secrets import token_hex
-from typing import Any
 from uuid import UUID
 
 from pydantic import TypeAdapter, ValidationError
@@ -14,22 +14,24 @@ from auth_service.commands.audit import record
 from auth_service.domain.clients import (
     ADDRESS_LENGTH_MAX,
     ADDRESSES_MAX,
-    GRANTS,
-    SCOPES,
     ClientForm,
     ClientNotFound,
     ClientTaken,
     KeptInSettings,
     MalformedClient,
     Proof,
+    clean_algorithm,
     clean_client_id,
     clean_client_name,
+    clean_grants,
+    clean_scopes,
+    clean_without_pkce,
 )
-from auth_service.domain.keys import ALGORITHMS
 from auth_service.domain.tokens import digest, new_secret
 from auth_service.models import OAuthClient, TokenFamily
 from auth_service.settings import AuthSettings, ClientDefinition, RedirectAddress
 from service_kit.database import Session
+from service_kit.errors import cleaned
 from service_kit.text import message as _
 
 FORMER_SECRET_KEPT = timedelta(hours=1)
@@ -68,26 +70,25 @@ async def create_client(
     session: Session, actor_id: UUID | None, *, client_id: str, form: ClientForm, confidential: bool
 ) -> CreatedClient:
     """Add an application. Raises `ClientTaken`, `MalformedClient`."""
-    cleaned = clean_client_id(client_id)
-    row = _row_of(form, confidential=confidential)
+    row = cleaned(client_id=lambda: clean_client_id(client_id), **_rules(form, confidential=confidential))
     secret = new_secret() if confidential else None
     made = await session.scalar(
         insert(OAuthClient)
         .values(
-            client_id=cleaned,
             secret_digest=None if secret is None else digest(secret),
             origin="admin",
             disabled=False,
+            updated_at=datetime.now(UTC),
             **row,
         )
         .on_conflict_do_nothing()
         .returning(OAuthClient.client_id)
     )
     if made is None:
-        raise ClientTaken(_("Another application has this id."))
+        raise ClientTaken.of("client_id", _("Another application has this id."))
     lifted = {"without_pkce": True} if form.without_pkce else {}
-    record(session, "client_created", actor_id=actor_id, client_id=cleaned, details=lifted)
-    return CreatedClient(cleaned, secret)
+    record(session, "client_created", actor_id=actor_id, client_id=made, details=lifted)
+    return CreatedClient(made, secret)
 
 
 async def register_client(session: Session, form: ClientForm, proof: Proof) -> Registered:
@@ -130,12 +131,12 @@ async def withdraw_registration(session: Session, client_id: str) -> None:
 async def change_client(session: Session, actor_id: UUID | None, client_id: str, form: ClientForm) -> None:
     """Change what is described; id and secret stay. Raises `MalformedClient`, `KeptInSettings`."""
     client = await _kept_by_hand(session, client_id)
-    row = _row_of(form, confidential=client.secret_digest is not None or client.jwks is not None)
-    changed = sorted(
-        name for name, value in row.items() if name != "updated_at" and getattr(client, name) != value
-    )
+    confidential = client.secret_digest is not None or client.jwks is not None
+    row = cleaned(**_rules(form, confidential=confidential))
+    changed = sorted(name for name, value in row.items() if getattr(client, name) != value)
     for name, value in row.items():
         setattr(client, name, value)
+    client.updated_at = datetime.now(UTC)
     if changed:
         record(session, "client_changed", actor_id=actor_id, client_id=client_id, details={"fields": changed})
 
@@ -211,56 +212,52 @@ def _take_proof(client: OAuthClient, proof: Proof) -> str:
     return token
 
 
-def _row_of(form: ClientForm, *, confidential: bool) -> dict[str, Any]:
-    if not confidential and "client_credentials" in form.grant_types:
-        raise MalformedClient(_("Without a secret an application cannot act in its own name."))
-    if not confidential and form.without_pkce:
-        # Whoever catches the code of such a client could redeem it.
-        raise MalformedClient(_("Only an application that keeps a secret may do without PKCE."))
-    if form.id_token_alg not in ALGORITHMS:
-        raise MalformedClient(_("There is no such algorithm."))
-    if unknown := set(form.grant_types) - set(GRANTS):
-        raise MalformedClient(
-            _("{what} is nothing that an application can do here.", what=", ".join(sorted(unknown)))
-        )
-    if not form.grant_types:
-        raise MalformedClient(_("Choose at least one thing that the application does."))
-    if set(form.scopes) - set(SCOPES):
-        raise MalformedClient(_("There is no such scope."))
-    if "authorization_code" in form.grant_types and not form.redirect_uris:
-        raise MalformedClient(_("To sign people in an application needs an address to come back to."))
+def _rules(form: ClientForm, *, confidential: bool) -> dict[str, Callable[[], object]]:
+    """What a row of each described field would hold; each raises `MalformedClient` about its field."""
     logout = form.backchannel_logout_uri
     return {
-        "name": clean_client_name(form.name),
-        "redirect_uris": _addresses(form.redirect_uris),
-        "post_logout_redirect_uris": _addresses(form.post_logout_redirect_uris),
-        "backchannel_logout_uri": _addresses((logout,))[0] if logout else None,
-        "grant_types": [grant for grant in GRANTS if grant in form.grant_types],
-        "scopes": [scope for scope in SCOPES if scope in form.scopes],
-        "third_party": form.third_party,
+        "name": lambda: clean_client_name(form.name),
+        "redirect_uris": lambda: _ways_back(form),
+        "post_logout_redirect_uris": lambda: _addresses(
+            "post_logout_redirect_uris", form.post_logout_redirect_uris
+        ),
+        "backchannel_logout_uri": lambda: (
+            _addresses("backchannel_logout_uri", (logout,))[0] if logout else None
+        ),
+        "grant_types": lambda: clean_grants(form.grant_types, confidential=confidential),
+        "scopes": lambda: clean_scopes(form.scopes),
+        "third_party": lambda: form.third_party,
         # What is no service of ours opens nothing, whatever stands here: see commands.oauth.resources.
-        "audiences": None if form.audiences is None else list(form.audiences),
-        "without_pkce": form.without_pkce,
-        "id_token_alg": form.id_token_alg,
-        "updated_at": datetime.now(UTC),
+        "audiences": lambda: None if form.audiences is None else list(form.audiences),
+        "without_pkce": lambda: clean_without_pkce(form.without_pkce, confidential=confidential),
+        "id_token_alg": lambda: clean_algorithm(form.id_token_alg),
     }
 
 
-def _addresses(typed: tuple[str, ...]) -> list[str]:
+def _ways_back(form: ClientForm) -> list[str]:
+    if "authorization_code" in form.grant_types and not form.redirect_uris:
+        raise MalformedClient.of(
+            "redirect_uris", _("To sign people in an application needs an address to come back to.")
+        )
+    return _addresses("redirect_uris", form.redirect_uris)
+
+
+def _addresses(field: str, typed: tuple[str, ...]) -> list[str]:
     if len(typed) > ADDRESSES_MAX:
-        raise MalformedClient(_("These are too many addresses."))
+        raise MalformedClient.of(field, _("These are too many addresses."))
     for address in typed:
         try:
             ADDRESS.validate_python(address)
         except ValidationError as error:
-            raise MalformedClient(
+            raise MalformedClient.of(
+                field,
                 _(
                     "{address} is no address that fits: https, or http on this machine, without a #.",
                     address=address[:ADDRESS_LENGTH_MAX],
-                )
+                ),
             ) from error
         if len(address) > ADDRESS_LENGTH_MAX:
-            raise MalformedClient(_("An address is too long."))
+            raise MalformedClient.of(field, _("An address is too long."))
     return list(typed)
 
 

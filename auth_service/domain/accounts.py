@@ -75,6 +75,13 @@ def clean_email(value: str | None) -> str | None:
     return email
 
 
+def needed_email(value: str) -> str:
+    """An address where there has to be one."""
+    if (email := clean_email(value)) is None:
+        raise MalformedAccount.of("email", _("This is not an e-mail address."))
+    return email
+
+
 def clean_name(value: str) -> str:
     name = " ".join(unicodedata.normalize("NFC", value).split())
     if not 1 <= len(name) <= NAME_LENGTH_MAX or not name.isprintable():

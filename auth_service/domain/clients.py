@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, RSAKey
 
-from auth_service.domain.keys import ID_TOKENS
+from auth_service.domain.keys import ALGORITHMS, ID_TOKENS
 from service_kit.errors import Conflict, Forbidden, Invalid, NotFound
 from service_kit.text import message as _
 
@@ -137,8 +137,9 @@ def _public_key(jwk: object) -> dict[str, str]:
 def clean_client_id(value: str) -> str:
     client_id = value.strip()
     if not CLIENT_ID.fullmatch(client_id):
-        raise MalformedClient(
-            _("An id has 1 to 64 letters a-z, digits and dashes, with a letter or digit at both ends.")
+        raise MalformedClient.of(
+            "client_id",
+            _("An id has 1 to 64 letters a-z, digits and dashes, with a letter or digit at both ends."),
         )
     return client_id
 
@@ -146,7 +147,43 @@ def clean_client_id(value: str) -> str:
 def clean_client_name(value: str) -> str:
     name = " ".join(value.split())
     if not 1 <= len(name) <= NAME_LENGTH_MAX or not name.isprintable():
-        raise MalformedClient(_("A name has 1 to 120 characters."))
+        raise MalformedClient.of("name", _("A name has 1 to 120 characters."))
+    return name
+
+
+def clean_grants(chosen: tuple[str, ...], *, confidential: bool) -> list[str]:
+    if unknown := set(chosen) - set(GRANTS):
+        raise MalformedClient.of(
+            "grant_types",
+            _("{what} is nothing that an application can do here.", what=", ".join(sorted(unknown))),
+        )
+    if not chosen:
+        raise MalformedClient.of("grant_types", _("Choose at least one thing that the application does."))
+    if not confidential and "client_credentials" in chosen:
+        raise MalformedClient.of(
+            "grant_types", _("Without a secret an application cannot act in its own name.")
+        )
+    return [grant for grant in GRANTS if grant in chosen]
+
+
+def clean_scopes(chosen: tuple[str, ...]) -> list[str]:
+    if set(chosen) - set(SCOPES):
+        raise MalformedClient.of("scopes", _("There is no such scope."))
+    return [scope for scope in SCOPES if scope in chosen]
+
+
+def clean_without_pkce(wanted: bool, *, confidential: bool) -> bool:  # noqa: FBT001  a field's value
+    if wanted and not confidential:
+        # Whoever catches the code of such a client could redeem it.
+        raise MalformedClient.of(
+            "without_pkce", _("Only an application that keeps a secret may do without PKCE.")
+        )
+    return wanted
+
+
+def clean_algorithm(name: str) -> str:
+    if name not in ALGORITHMS:
+        raise MalformedClient.of("id_token_alg", _("There is no such algorithm."))
     return name
 
 

@@ -20,6 +20,7 @@ from auth_service.queries.accounts import account as read_account
 from auth_service.queries.accounts import accounts as read_accounts
 from auth_service.queries.applications import applications_waiting
 from auth_service.queries.factors import factors_of
+from auth_service.queries.links import link_holds_until
 from auth_service.queries.sessions import open_sessions
 from auth_service.settings import AuthSettings
 from service_kit.database import ReadSession
@@ -223,6 +224,7 @@ async def _page(
         "role_choices": ROLE_CHOICES,
         "own": account_id == admin.guid,
         "factors": await factors_of(session, account_id),
+        "link_until": await link_holds_until(session, account_id),
         "sessions": await open_sessions(session, settings, account_id),
     }
     return render_form(request, "auth/account.html", shown, error)

@@ -16,7 +16,7 @@ from auth_service.queries.applications import (
     waiting_applications,
 )
 from service_kit.database import ReadSession
-from service_kit.errors import ServiceError
+from service_kit.errors import Invalid, ServiceError
 from service_kit.identity import CurrentUser, Role, require
 from service_kit.pages import redirect, render, render_form, toast
 from service_kit.paging import Paging
@@ -94,8 +94,13 @@ async def decline(
     application_id: UUID,
     reason: Annotated[str, Form(max_length=PROSE_LENGTH_MAX)] = "",
 ) -> Response:
-    async with runtime_of(request).database.transaction() as session:
-        await decline_application(session, admin.guid, application_id, reason)
+    database = runtime_of(request).database
+    try:
+        async with database.transaction() as session:
+            await decline_application(session, admin.guid, application_id, reason)
+    except Invalid as error:
+        async with database.reading() as reading:
+            return await _page(request, reading, application_id, {"reason": reason}, error)
     return toast(redirect(request, "/applications"), _("The request is declined; a letter is on its way."))
 
 
@@ -107,7 +112,7 @@ async def _page(
     error: ServiceError | None = None,
 ) -> Response:
     found = await read_application(session, application_id)
-    empty = {"login": found.login, "role": Role.WORKER.value}
+    empty = {"login": found.login, "role": Role.WORKER.value, "reason": ""}
     return render_form(
         request,
         "auth/application.html",

@@ -23,7 +23,7 @@ from auth_service.queries.clients import clients as read_clients
 from auth_service.queries.clients import people_at
 from service_kit.errors import ServiceError
 from service_kit.identity import CurrentUser, Role, require
-from service_kit.pages import redirect, render, toast
+from service_kit.pages import redirect, render, render_form, toast
 from service_kit.paging import Paging
 from service_kit.text import message as _
 from service_kit.web import Reading, ServiceRouter, runtime_of
@@ -102,9 +102,7 @@ async def save_new_client(
     except ServiceError as error:
         if error.status >= 500:  # noqa: PLR2004  what is not the admin's to mend is shown as what it is
             raise
-        return _new_form(
-            request, client_id, form, confidential=confidential, error=error.detail, status=error.status
-        )
+        return _new_form(request, client_id, form, confidential=confidential, error=error)
     if created.secret is not None:
         return _secret_page(request, created)
     return toast(redirect(request, _path(created.client_id)), _("The application is added."))
@@ -130,7 +128,7 @@ async def save_client(request: Request, admin: Admin, form: Described, client_id
         async with database.reading() as reading:
             found = await read_client(reading, client_id)
             people = await people_at(reading, client_id)
-        return _page(request, found, people, form, error=error.detail, status=error.status)
+        return _page(request, found, people, form, error=error)
     return toast(redirect(request, _path(client_id)), _("Saved. It counts within five seconds."))
 
 
@@ -206,19 +204,17 @@ def _new_form(
     form: ClientForm,
     *,
     confidential: bool = True,
-    error: str | None = None,
-    status: int = 200,
+    error: ServiceError | None = None,
 ) -> Response:
     shown = {
         "client_id": client_id,
         "form": form,
         "confidential": confidential,
-        "error": error,
         "grants": GRANTS,
         "scopes": SCOPES,
         "services": _services(request),
     }
-    return render(request, "auth/client_new.html", shown, status=status)
+    return render_form(request, "auth/client_new.html", shown, error)
 
 
 def _page(
@@ -228,8 +224,7 @@ def _page(
     form: ClientForm,
     *,
     trial: object = None,
-    error: str | None = None,
-    status: int = 200,
+    error: ServiceError | None = None,
 ) -> Response:
     shown = {
         "client": client,
@@ -241,6 +236,5 @@ def _page(
         "scopes": SCOPES,
         "services": _services(request),
         "trial": trial,
-        "error": error,
     }
-    return render(request, "auth/client.html", shown, status=status)
+    return render_form(request, "auth/client.html", shown, error)

@@ -14,7 +14,7 @@ from service_kit.database import Session, notify_after_commit
 from service_kit.dead_letters import places
 from service_kit.dead_letters.reading import DeadLetterUnknown, RedriveUnknown, Wanted
 from service_kit.dead_letters.tables import NOW, dead_letter_actions, dead_letter_redrives, dead_letters
-from service_kit.errors import Conflict, FieldError, Invalid
+from service_kit.errors import Conflict, Invalid
 from service_kit.ids import new_id
 from service_kit.text import message as _
 
@@ -137,8 +137,7 @@ async def redrive_many(session: Session, wanted: Wanted, by: Actor, rate_per_s: 
     Raises `NothingToDo` when none waits, `Invalid` for a rate out of bounds.
     """
     if not 1 <= rate_per_s <= RATE_MAX:
-        text = _("Between 1 and {most} letters a second.", most=RATE_MAX)
-        raise Invalid(text, errors=[FieldError("rate_per_s", text)])
+        raise Invalid.of("rate_per_s", _("Between 1 and {most} letters a second.", most=RATE_MAX))
     redrive_id = new_id()
     asked = {"id": redrive_id, "reason": wanted.reason, "type_name": wanted.type_name, "total": 0}
     await session.execute(insert(dead_letter_redrives).values(**asked, rate_per_s=rate_per_s))
@@ -186,8 +185,7 @@ async def discard(session: Session, wanted: Wanted, by: Actor, because: str) -> 
     """
     because = because.strip()
     if not because or len(because) > NOTE_MAX:
-        text = _("Say why, in at most {most} characters.", most=NOTE_MAX)
-        raise Invalid(text, errors=[FieldError("because", text)])
+        raise Invalid.of("because", _("Say why, in at most {most} characters.", most=NOTE_MAX))
     discarded = (
         update(dead_letters)
         .where(wanted.condition(), _letters.state == "waiting")

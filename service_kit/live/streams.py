@@ -27,7 +27,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response, StreamingResponse
 
 from service_kit.database import Database, will_pass
-from service_kit.errors import FieldError, Invalid, Unavailable
+from service_kit.errors import Invalid, Unavailable
 from service_kit.identity.people import Visitor
 from service_kit.listening import listen
 from service_kit.live.changes import CHANNEL, KEPT_FOR, live_changes
@@ -322,8 +322,7 @@ def live_routes(known: Topics) -> APIRouter:
             kind, _colon, argument = name[:NAME_LENGTH_MAX].partition(":")
             topic = known[kind](visitor, argument) if kind in known else None
             if topic is None:
-                text_ = _("There is nothing of this name to follow.")
-                raise Invalid(text_, errors=[FieldError("on", text_)])
+                raise Invalid.of("on", _("There is nothing of this name to follow."))
             topics[topic] = name
         # What the browser heard last stands above where the page began.
         last = request.headers.get("Last-Event-ID", since)

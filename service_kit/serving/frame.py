@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service_kit.clock import business_moment
 from service_kit.database import will_pass
-from service_kit.errors import FieldError, ForeignOrigin, Malformed, ServiceError, TooLarge, Unavailable
+from service_kit.errors import ForeignOrigin, Malformed, ServiceError, TooLarge, Unavailable
 from service_kit.ids import new_id
 from service_kit.serving.failures import respond
 from service_kit.serving.runtime import own_path
@@ -167,8 +167,7 @@ class Frame:
         except ValueError:
             moment = None
         if moment is None or moment.tzinfo is None:
-            wanted = _("Write it like 2026-11-14T09:30:00Z.")
-            raise Malformed(wanted, errors=[FieldError(BUSINESS_TIME_HEADER, wanted)])
+            raise Malformed.of(BUSINESS_TIME_HEADER, _("Write it like 2026-11-14T09:30:00Z."))
         return moment
 
     def _add_headers(self, headers: MutableHeaders, request: Request) -> None:

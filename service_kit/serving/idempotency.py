@@ -27,7 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from service_kit.database import Session, kit_metadata
-from service_kit.errors import FieldError, IdempotencyKeyReused, Malformed
+from service_kit.errors import IdempotencyKeyReused, Malformed
 from service_kit.identity.people import current_user
 from service_kit.serving.runtime import own_path
 from service_kit.text import message as _
@@ -64,8 +64,7 @@ async def answer_once(
     """Handle the request unless this account has sent the same one under the same key before."""
     key = request.headers[HEADER]
     if not _KEY.fullmatch(key):
-        text = _("An idempotency key is 1 to 255 visible ASCII characters.")
-        raise Malformed(text, errors=[FieldError(HEADER, text)])
+        raise Malformed.of(HEADER, _("An idempotency key is 1 to 255 visible ASCII characters."))
     user = await current_user(request)
     fingerprint = await _fingerprint(request)
     session = await writing()

@@ -437,6 +437,20 @@
     if (opener) document.getElementById(opener.dataset.opens)?.showModal();
   });
 
+  // What is typed into a field of a password may be looked at, on a phone above all; it is sent as it was hidden,
+  // so that browsers offer to keep it and never remember it as a word.
+  const reveal = (button, shown) => {
+    document.getElementById(button.dataset.reveals).type = shown ? "text" : "password";
+    button.setAttribute("aria-pressed", shown);
+  };
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest?.("[data-reveals]");
+    if (button) reveal(button, button.getAttribute("aria-pressed") !== "true");
+  });
+  document.addEventListener("submit", (event) => {
+    event.target.querySelectorAll("[data-reveals]").forEach((button) => reveal(button, false));
+  }, true);
+
   function step(by) {
     const lines = [...document.querySelectorAll("main .table tbody tr")].filter((line) => line.querySelector("a"));
     if (!lines.length) return;

@@ -309,11 +309,14 @@ class TestInvitations:
             f"/accounts/{person.id}/password-link" in (await browser.http.get(f"/accounts/{person.id}")).text
         )
         assert (await browser.http.post(f"/accounts/{person.id}/password-link")).status_code == 303
-        assert len(await letters_to(auth, address)) == 1
+        (letter,) = await letters_to(auth, address)
+        assert "holds until" in (await browser.http.get(f"/accounts/{person.id}")).text
         mute = await auth.person()
         assert (await browser.http.post(f"/accounts/{mute.id}/password-link")).status_code == 409
         worker = await auth.signed_in(person)
         assert (await worker.http.post(f"/accounts/{mute.id}/password-link")).status_code == 403
+        assert (await choose(await followed(auth, letter))).status_code == 303
+        assert "holds until" not in (await browser.http.get(f"/accounts/{person.id}")).text
 
 
 async def apply(auth: Auth, **changed: str) -> httpx2.Response:
@@ -361,6 +364,12 @@ class TestApplications:
         await browser.http.post("/join", data=APPLICATION)
         admin = await auth.signed_in()
         page = f"/applications/{await waiting(auth)}"
+        refused = await admin.http.post(f"{page}/decline", data={"reason": "x" * 501})
+        assert (refused.status_code, "x" * 501 in refused.text, "500 characters" in refused.text) == (
+            422,
+            True,
+            True,
+        )
         assert (
             await admin.http.post(f"{page}/decline", data={"reason": "Мы вас не знаем"})
         ).status_code == 303
@@ -369,6 +378,8 @@ class TestApplications:
         assert "Мы вас не знаем" in letter
         assert await auth.value("select count(*) from accounts") == 1
         assert "Мы вас не знаем" in (await admin.http.get("/applications")).text
+        decided = (await admin.http.get(page)).text
+        assert ("declined" in decided, "Мы вас не знаем" in decided) == (True, True)
         assert (await apply(auth)).status_code == 200, "one may ask again"
 
     async def test_who_has_an_account(self, make_auth: MakeAuth) -> None:
@@ -380,6 +391,10 @@ class TestApplications:
         assert known.status_code == unknown.status_code == 200
         (letter,) = await letters_to(auth, address)
         assert "You have one" in letter
+        ended = await auth.value("select id from applications where decided_at is not null")
+        admin = await auth.signed_in()
+        page = (await admin.http.get(f"/applications/{ended}")).text
+        assert ("has an account" in page, "declined" in page) == (True, False)
         waits = "select count(*) from applications where decided_at is null"
         assert await auth.value(waits) == 1
 
@@ -414,6 +429,13 @@ class TestApplications:
         )
         assert wrong == [field]
         assert await auth.value("select count(*) from applications") == 0
+
+    async def test_all_mistakes_at_once(self, make_auth: MakeAuth) -> None:
+        """Whoever fills in a form hears of everything that is wrong in it, not of one thing at a time."""
+        auth = await make_auth(registration=True)
+        refused = await apply(auth, name=" ", login="a b", email="", about="x" * 1001)
+        wrong = re.findall(r'name="(\w+)"[^>]* aria-invalid="true"', refused.text)
+        assert wrong == ["name", "email", "login", "about"]
 
     async def test_strangers_wait(self, make_auth: MakeAuth) -> None:
         """One address fills in twenty forms, then it waits."""

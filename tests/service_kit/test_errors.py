@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 
+import pytest
+
 from service_kit import errors
-from service_kit.errors import Conflict, FieldError, ServiceError
+from service_kit.errors import Conflict, FieldError, Invalid, ServiceError, cleaned
 from service_kit.text import Message, in_locale, shown
 from service_kit.text import message as _
 
@@ -25,6 +27,26 @@ def test_codes_are_stable_names() -> None:
         assert kind.code.islower()
         assert 400 <= kind.status <= 599
         assert isinstance(kind.title, Message)
+
+
+def test_several_fields_are_refused_together() -> None:
+    """The kind and the words are those of the first; the mistakes are those of all; what fits is answered."""
+
+    class PerchInvalid(Invalid):
+        code = "perch_invalid"
+
+    def refuse(kind: type[Invalid], field: str) -> None:
+        raise kind.of(field, f"no {field}")
+
+    with pytest.raises(PerchInvalid) as refusal:
+        cleaned(
+            seed=lambda: "millet",
+            perch=lambda: refuse(PerchInvalid, "perch"),
+            water=lambda: refuse(Invalid, "water"),
+        )
+    assert str(refusal.value) == "no perch"
+    assert refusal.value.by_field == {"perch": "no perch", "water": "no water"}
+    assert cleaned(seed=lambda: "millet", perch=lambda: 2) == {"seed": "millet", "perch": 2}
 
 
 def test_a_service_declares_its_own() -> None:

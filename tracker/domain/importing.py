@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from service_kit.errors import FieldError, Invalid
+from service_kit.errors import Invalid
 from service_kit.text import Message
 from service_kit.text import message as _
 from tracker.domain.work import TaskText, split_pasted, task_text
@@ -141,4 +141,4 @@ def _filled(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def _unreadable(text: Message) -> FileInvalid:
-    return FileInvalid(text, errors=[FieldError("file", text)])
+    return FileInvalid.of("file", text)

@@ -8,7 +8,7 @@ from enum import StrEnum
 from random import Random, SystemRandom
 from uuid import UUID
 
-from service_kit.errors import Conflict, FieldError, Forbidden, Invalid, NotFound
+from service_kit.errors import Conflict, Forbidden, Invalid, NotFound, cleaned
 from service_kit.text import Message
 from service_kit.text import message as _
 
@@ -207,25 +207,29 @@ def split_pasted(title: str, jira_id: str) -> SplitTitle:
 def task_text(title: str, jira_id: str | None, description: str | None) -> TaskText:
     """Check what somebody wrote; spaces around it and runs of them inside the title are tidied.
 
-    Raises `TitleHasBrackets`, `TitleInvalid`, `JiraIdInvalid` or `DescriptionInvalid`, each naming the field.
+    Raises `TitleHasBrackets`, `TitleInvalid`, `JiraIdInvalid` or `DescriptionInvalid`, which names every
+    field that is wrong.
     """
-    return TaskText(_checked_title(title), _checked_jira_id(jira_id), _checked_description(description))
+    fields = cleaned(
+        title=lambda: _checked_title(title),
+        jira_id=lambda: _checked_jira_id(jira_id),
+        description=lambda: _checked_description(description),
+    )
+    return TaskText(**fields)
 
 
 def _checked_title(title: str) -> str:
     if "[" in title or "]" in title:
-        text = _("A title has no square brackets; the Jira id has a field of its own.")
-        raise TitleHasBrackets(text, errors=[FieldError("title", text)])
+        raise TitleHasBrackets.of(
+            "title", _("A title has no square brackets; the Jira id has a field of its own.")
+        )
     tidy = " ".join(title.split())
     if not tidy:
-        text = _("Please say in a few words what is to be done.")
-        raise TitleInvalid(text, errors=[FieldError("title", text)])
+        raise TitleInvalid.of("title", _("Please say in a few words what is to be done."))
     if len(tidy) > TITLE_LENGTH_MAX:
-        text = _("A title has at most {limit} characters.", limit=TITLE_LENGTH_MAX)
-        raise TitleInvalid(text, errors=[FieldError("title", text)])
+        raise TitleInvalid.of("title", _("A title has at most {limit} characters.", limit=TITLE_LENGTH_MAX))
     if _CONTROL.search(tidy):
-        text = _("There are control characters in the text.")
-        raise TitleInvalid(text, errors=[FieldError("title", text)])
+        raise TitleInvalid.of("title", _("There are control characters in the text."))
     return tidy
 
 
@@ -234,19 +238,18 @@ def _checked_jira_id(jira_id: str | None) -> str | None:
     if not tidy:
         return None
     if not _JIRA_ID.fullmatch(tidy) or len(tidy) > JIRA_ID_LENGTH_MAX:
-        text = _("A Jira id looks like KEY-123.")
-        raise JiraIdInvalid(text, errors=[FieldError("jira_id", text)])
+        raise JiraIdInvalid.of("jira_id", _("A Jira id looks like KEY-123."))
     return tidy.upper()
 
 
 def _checked_description(description: str | None) -> str:
     tidy = (description or "").replace("\r\n", "\n").strip()
     if len(tidy) > DESCRIPTION_LENGTH_MAX:
-        text = _("A description has at most {limit} characters.", limit=DESCRIPTION_LENGTH_MAX)
-        raise DescriptionInvalid(text, errors=[FieldError("description", text)])
+        raise DescriptionInvalid.of(
+            "description", _("A description has at most {limit} characters.", limit=DESCRIPTION_LENGTH_MAX)
+        )
     if _CONTROL.search(tidy):
-        text = _("There are control characters in the text.")
-        raise DescriptionInvalid(text, errors=[FieldError("description", text)])
+        raise DescriptionInvalid.of("description", _("There are control characters in the text."))
     return tidy
 
 
@@ -259,8 +262,7 @@ def filter_name(name: str) -> str:
     """Check the name of a saved filter. Raises `FilterInvalid`."""
     tidy = " ".join(_CONTROL.sub(" ", name).split())
     if not tidy or len(tidy) > FILTER_NAME_LENGTH_MAX:
-        text = _("A name has 1 to {limit} characters.", limit=FILTER_NAME_LENGTH_MAX)
-        raise FilterInvalid(text, errors=[FieldError("name", text)])
+        raise FilterInvalid.of("name", _("A name has 1 to {limit} characters.", limit=FILTER_NAME_LENGTH_MAX))
     return tidy
 
 
