@@ -70,7 +70,7 @@ def signed_in(browser: Browser, exchange: Exchange) -> SignIn:
         # By the names of the fields: the page may speak any language.
         await page.locator("input[name=login]").fill(login)
         await page.locator("input[type=password]").fill(exchange.password)
-        await page.locator("main form button").first.click()
+        await page.locator("main form button[type=submit]").first.click()
         await expect(page.get_by_role("heading", level=1)).to_be_visible()
         yield page
         await context.close()

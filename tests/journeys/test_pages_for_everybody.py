@@ -65,6 +65,24 @@ async (rules) => {
 """Faults alone: what is right about a page takes the browser longer to tell than to find."""
 
 
+WIDTHS = (360, 700, 899, 900, 1149, 1150, 1280)
+"""Where the look of pages changes, and what lies between."""
+
+MISPLACED = """
+() => {
+  const isWider = (box) => box.scrollWidth > box.clientWidth;
+  const isCovered = (button) => {
+    const { x, y, width, height } = button.getBoundingClientRect();
+    return width && !button.contains(document.elementFromPoint(x + width / 2, y + height / 2));
+  };
+  scrollTo(0, document.body.scrollHeight);
+  const wide = [document.body, ...document.querySelectorAll(".table-frame")].filter(isWider);
+  const covered = [...document.querySelectorAll(".bottom button")].filter(isCovered);
+  return [...wide, ...covered].map((box) => box.innerText.slice(0, 60));
+}
+"""
+
+
 async def addresses(page: Page, login: str) -> AsyncIterator[str]:
     for place in PLACES[login]:
         if place == "TASK":
@@ -107,6 +125,21 @@ async def test_axe_finds_nothing(signed_in: SignIn, login: str) -> None:
                 for rule, places in await page.evaluate(FAULTS, RULES):
                     found[f"{address}, {name}: {rule}"] = places
     assert found == {}
+
+
+@pytest.mark.parametrize("login", list(PLACES))
+async def test_everything_has_its_place_at_every_width(signed_in: SignIn, login: str) -> None:
+    """From a phone to a desk, in the language of the longer words: no page or table is wider than its place,
+    and what stands at the foot of a page is not covered by the tabs.
+    """
+    found: set[str] = set()
+    async with signed_in(login, locale="ru-RU") as page:
+        async for address in addresses(page, login):
+            await page.goto(address)
+            for width in WIDTHS:
+                await page.set_viewport_size({"width": width, "height": DESK["height"]})
+                found |= {f"{address} at {width}: {fault}" for fault in await page.evaluate(MISPLACED)}
+    assert found == set()
 
 
 async def test_scripts_and_styles_weigh_less_than_120_kilobytes(signed_in: SignIn) -> None:
