@@ -76,7 +76,7 @@ MISPLACED = """
     return width && !button.contains(document.elementFromPoint(x + width / 2, y + height / 2));
   };
   scrollTo(0, document.body.scrollHeight);
-  const wide = [document.body, ...document.querySelectorAll(".table-frame")].filter(isWider);
+  const wide = [document.scrollingElement, ...document.querySelectorAll(".table-frame")].filter(isWider);
   const covered = [...document.querySelectorAll(".bottom button")].filter(isCovered);
   return [...wide, ...covered].map((box) => box.innerText.slice(0, 60));
 }

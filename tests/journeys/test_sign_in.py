@@ -80,6 +80,12 @@ async def set_up_app(page: Page) -> str:
 async def choose_password(page: Page, link: str) -> None:
     await page.goto(link)
     await page.get_by_label("New password").fill(PASSWORD)
+    # On a phone one looks at what one has typed; it is sent and kept as a password all the same.
+    typed = page.get_by_label("New password")
+    await page.get_by_role("button", name="Show password").click()
+    await expect(typed).to_have_attribute("type", "text")
+    await page.get_by_role("button", name="Show password", pressed=True).click()
+    await expect(typed).to_have_attribute("type", "password")
     await page.get_by_role("button", name="Save").click()
     await page.get_by_label("Password", exact=True).fill(PASSWORD)
     await page.get_by_role("button", name="Sign in", exact=True).click()
