@@ -451,6 +451,18 @@
     event.target.querySelectorAll("[data-reveals]").forEach((button) => reveal(button, false));
   }, true);
 
+  // Where the browser lets nothing be copied the buttons stay hidden, and the text can be selected.
+  for (const button of navigator.clipboard ? document.querySelectorAll("[data-copies]") : []) {
+    const label = button.querySelector("span");
+    const word = label.textContent;
+    button.hidden = false;
+    button.addEventListener("click", async () => {
+      await navigator.clipboard.writeText(document.getElementById(button.dataset.copies).textContent);
+      label.textContent = button.dataset.copied;
+      setTimeout(() => { label.textContent = word; }, 2000);
+    });
+  }
+
   function step(by) {
     const lines = [...document.querySelectorAll("main .table tbody tr")].filter((line) => line.querySelector("a"));
     if (!lines.length) return;

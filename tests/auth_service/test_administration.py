@@ -118,7 +118,15 @@ class TestApplications:
         settings_made = (await browser.http.post("/clients/robot/test")).text
         assert "client:robot" in settings_made
         await browser.http.post("/clients/tried/switch", data={"disabled": "true"})
-        assert "refused" in (await browser.http.post("/clients/tried/test")).text
+        off = (await browser.http.post("/clients/tried/test")).text
+        assert off.count("refused") == off.count("— The application is switched off.") == 2
+
+    async def test_trial_of_an_application_of_others(self, auth: Auth) -> None:
+        """That people are asked for their consent is said, and is no mistake; the trial gives none."""
+        browser, _secret = await added(auth, "guest-tried", third_party="true")
+        page = (await browser.http.post("/clients/guest-tried/test")).text
+        assert (page.count("works"), "People are asked first" in page, "refused" in page) == (2, True, False)
+        assert await auth.value("select count(*) from consents where client_id = 'guest-tried'") == 0
 
     async def test_those_of_the_settings(self, auth: Auth) -> None:
         """What AUTH_CLIENTS describes is shown and not changed."""

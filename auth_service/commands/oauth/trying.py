@@ -13,6 +13,7 @@ from auth_service.commands.oauth.server import AccessTokens, Provider
 from auth_service.domain.tokens import Subject, profile_claims
 from auth_service.models import OAuthClient
 from service_kit.database import Session
+from service_kit.text import message as _
 
 CHALLENGE = "A" * 43
 
@@ -25,6 +26,9 @@ class Trial:
     """Each address to come back to, and why it did not work; nothing where it did."""
 
     access_token: dict[str, Any]
+    asks: bool
+    """Whether people are asked first whether they let the application in."""
+
     profile: dict[str, Any] | None
     """What the application would learn about the administrator; absent where it signs nobody in."""
 
@@ -55,6 +59,7 @@ async def try_client(
     return Trial(
         answers=answers,
         access_token=json.loads(urlsafe_b64decode(body + "=" * (-len(body) % 4))),
+        asks=client.third_party,
         profile=profile_claims(person, set(client.scopes)) if signs_in else None,
     )
 
@@ -72,9 +77,11 @@ async def _answer(
         ("code_challenge", CHALLENGE),
         ("code_challenge_method", "S256"),
     ]
-    outcome = await authorize(session, provider, replace(call, query=query), person)
+    # As if the person had let it in: whether people are asked is no mistake.
+    outcome = await authorize(session, provider, replace(call, query=query), person, consent=True)
     if not isinstance(outcome, Authorized):
-        return type(outcome).__name__
+        # With a person, their consent and one of the application's own addresses there is no other reason.
+        return _("The application is switched off.")
     answer = parse_qs(urlsplit(outcome.location).query)
     if "code" in answer:
         return None
