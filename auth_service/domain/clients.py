@@ -36,7 +36,7 @@ GRANTS = {
 """The grants there are, in words for people."""
 
 SCOPES = {
-    "openid": _("Who somebody is"),
+    "openid": _("Who is signed in"),
     "profile": _("Name, login, language, role"),
     "email": _("E-mail address"),
     "phone": _("Telephone number"),

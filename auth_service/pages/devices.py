@@ -7,6 +7,7 @@ from fastapi import Form, Query, Request, Response
 from auth_service.commands.devices import UnknownUserCode, asking_device, decide_device
 from auth_service.commands.guesses import admit_user_code
 from auth_service.domain.clients import SCOPES
+from auth_service.domain.devices import as_shown
 from auth_service.pages.sign_on import SignedIn
 from service_kit.pages import redirect, render, toast
 from service_kit.text import message as _
@@ -46,7 +47,7 @@ async def show_device(request: Request, person: SignedIn, user_code: UserCode = 
         request,
         "auth/device_confirm.html",
         {
-            "user_code": user_code,
+            "user_code": as_shown(user_code),
             "client": client.name,
             "scopes": [SCOPES.get(scope, scope) for scope in grant.scope.split()],
         },

@@ -23,7 +23,7 @@ def code_of(secret: bytes, steps: int = 0) -> str:
 async def secret_in(browser: Browser) -> bytes:
     """What the page shows for typing."""
     page = (await browser.http.get("/security/totp")).text
-    typed = re.search(r'class="typed">([A-Z2-7 ]+)<', page)
+    typed = re.search(r'id="typed">([A-Z2-7 ]+)<', page)
     assert typed is not None, page
     assert "<svg" in page
     return base64.b32decode(typed[1].replace(" ", ""))

@@ -118,6 +118,7 @@ class TestDevices:
         typed = device["user_code"].lower().replace("-", " ")
         shown = await browser.http.post("/device", data={"user_code": typed})
         assert "A television" in shown.text
+        assert device["user_code"] in shown.text, "as the device shows it"
         assert "Name, login, language, role" in shown.text
         assert (await decided(browser, typed)).status_code == 303
         tokens = (await polled(auth, device["device_code"])).json()

@@ -1,6 +1,5 @@
 """The device flow (RFC 8628): a device shows a code, a person lets it in on a page of ours."""
 
-import secrets
 from datetime import timedelta
 from typing import Any
 
@@ -15,7 +14,7 @@ from auth_service.commands.oauth.grants import CONFIDENTIAL_OR_PUBLIC, revoke_fa
 from auth_service.commands.oauth.requests import ProviderRequest
 from auth_service.commands.oauth.resources import allowed_audiences, chosen_audiences
 from auth_service.commands.oauth.server import ProviderServer
-from auth_service.domain.devices import user_code_digest
+from auth_service.domain.devices import new_user_code, user_code_digest
 from auth_service.domain.tokens import Subject, digest, new_secret
 from auth_service.models import DeviceGrant
 from service_kit.ids import new_id
@@ -42,8 +41,7 @@ class DeviceAuthorization(DeviceAuthorizationEndpoint):
         return client
 
     def generate_user_code(self) -> str:
-        letters = "".join(secrets.choice("BCDFGHJKLMNPQRSTVWXZ") for _ in range(8))
-        return f"{letters[:4]}-{letters[4:]}"
+        return new_user_code()
 
     def generate_device_code(self) -> str:
         return new_secret()
