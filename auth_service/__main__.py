@@ -84,7 +84,7 @@ def run(command: Callable[[Console], Awaitable[None]]) -> None:
     try:
         asyncio.run(inside())
     except ServiceError as error:
-        typer.echo(str(error), err=True)
+        typer.echo(error.lines, err=True)
         sys.exit(1)
     except TimeoutError:
         typer.echo("The schema registry does not answer; is the exchange running?", err=True)

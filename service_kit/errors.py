@@ -46,6 +46,12 @@ class ServiceError(Exception):
         """What `detail` does not say already."""
         return [found for found in self.errors if found.message != self.detail]
 
+    @property
+    def lines(self) -> str:
+        """All of it, for a terminal."""
+        further = (f"  {found.field}: {found.message}" for found in self.further)
+        return "\n".join([str(self.detail or self.title), *further])
+
 
 class Malformed(ServiceError):
     """The request cannot even be read."""

@@ -251,7 +251,8 @@ async def _take_back(request: Request) -> None:
 
 
 def _kind(error: ServiceError) -> str:
-    return "invalid_redirect_uri" if "redirect_uris" in error.by_field else "invalid_client_metadata"
+    first = error.errors[0].field if error.errors else ""
+    return "invalid_redirect_uri" if first == "redirect_uris" else "invalid_client_metadata"
 
 
 def _invalid() -> InvalidToken:

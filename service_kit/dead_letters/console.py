@@ -79,9 +79,7 @@ def _run(context: typer.Context, work: Callable[[_Desk], Awaitable[T]]) -> T:
     try:
         return asyncio.run(inside())
     except ServiceError as error:
-        typer.echo(error.detail or error.title, err=True)
-        for found in error.errors:
-            typer.echo(f"  {found.field}: {found.message}", err=True)
+        typer.echo(error.lines, err=True)
         raise typer.Exit(1) from None
 
 

@@ -325,6 +325,9 @@ class TestCommandLine:
         assert re.fullmatch(r"[\w-]{43}\n", made.stdout)
         again = await console(auth, "create-client", "by-hand", "--redirect-uri", BACK)
         assert (again.exit_code, again.stderr.strip()) == (1, "Another application has this id.")
+        wrong = await console(auth, "create-client", "By Hand", "--redirect-uri", "nowhere")
+        assert (wrong.exit_code, wrong.stderr.count("\n")) == (1, 2)
+        assert "redirect_uris: nowhere is no address that fits" in wrong.stderr
 
     async def test_change_client(self, auth: Auth) -> None:
         """PKCE is lifted and asked for again at the command line, and the audit log tells of both."""
