@@ -188,6 +188,9 @@ def change_client_command(
     id_token_alg: Annotated[str | None, typer.Option(help=f"One of {', '.join(ALGORITHMS)}.")] = None,
 ) -> None:
     """Change what an application's library can; the audit log tells of it."""
+    if without_pkce is None and id_token_alg is None:
+        typer.echo("Say what to change: --without-pkce, --with-pkce or --id-token-alg.", err=True)
+        sys.exit(2)
 
     async def change(console: Console) -> None:
         async with console.database.transaction() as session:

@@ -127,7 +127,7 @@ async def begin_session(
             "session": session_id,
             "secret_digest": digest(secret),
             "now": now,
-            "expires_at": now + timedelta(seconds=settings.session_absolute_s),
+            "expires_at": _end_of(settings, now),
             "methods": list(methods),
             "address": seat.address,
             "program": seat.program,
@@ -155,7 +155,7 @@ async def begin_for_console(session: Session, settings: AuthSettings, account_id
         account_id=account_id,
         authenticated_at=now,
         seen_at=now,
-        expires_at=now + timedelta(seconds=settings.session_absolute_s),
+        expires_at=_end_of(settings, now),
         program=program,
     )
     session.add(begun)
@@ -190,7 +190,7 @@ async def go_on(
             secret_digest=digest(secret),
             authenticated_at=now,
             seen_at=now,
-            expires_at=now + timedelta(seconds=settings.session_absolute_s),
+            expires_at=_end_of(settings, now),
             methods=list(methods),
             address=seat.address,
             program=seat.program,
@@ -255,6 +255,11 @@ async def end_sessions_of(
     if except_session is not None:
         offline = offline.where(TokenFamily.session_id != except_session)
     await session.execute(offline.values(revoked_at=datetime.now(UTC), revoked_because=reason))
+
+
+def _end_of(settings: AuthSettings, begun: datetime) -> datetime:
+    """When a session ends even though it is used."""
+    return begun + timedelta(seconds=settings.session_absolute_s)
 
 
 async def _end(session: Session, session_ids: list[UUID], reason: str) -> None:

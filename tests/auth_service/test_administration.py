@@ -332,6 +332,8 @@ class TestCommandLine:
     async def test_change_client(self, auth: Auth) -> None:
         """PKCE is lifted and asked for again at the command line, and the audit log tells of both."""
         await added(auth, "by-command")
+        nothing = await console(auth, "change-client", "by-command")
+        assert (nothing.exit_code, "Say what to change" in nothing.stderr) == (2, True)
         for option, expected in (("--without-pkce", True), ("--with-pkce", False)):
             changed = await console(auth, "change-client", "by-command", option, "--id-token-alg", "ES256")
             assert changed.exit_code == 0, changed.stderr
