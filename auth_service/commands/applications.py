@@ -50,8 +50,10 @@ async def apply_for_account(
     if (waiting or 0) >= WAITING_MAX:
         raise TooMany(_("There are too many requests at the moment."), retry_after_s=RETRY_AFTER_S)
     values = {"id": new_id(), "locale": locale, "asked_at": datetime.now(UTC), **said}
-    await session.execute(insert(Application).values(values).on_conflict_do_nothing())
-    record(session, "application_made")
+    made = await session.scalar(
+        insert(Application).values(values).on_conflict_do_nothing().returning(Application.id)
+    )
+    record(session, "application_made", details={} if made is None else {"application": str(made)})
     await queue_letter(session, "applied", {"name": said["name"], "email": said["email"]}, locale=locale)
 
 

@@ -145,45 +145,36 @@ async def set_about(
     email: Field = "",
 ) -> Response:
     """Mend a name, or an address that was mistyped or is no longer theirs."""
-    database = runtime_of(request).database
-    try:
-        async with database.transaction() as session:
-            changes = AccountChanges(name=name, email=email, version=version)
-            await change_account(session, admin.guid, account_id, changes)
-    except ServiceError as error:
-        if error.status >= 500:  # noqa: PLR2004  what is not the admin's to mend is shown as what it is
-            raise
-        entered = {"name": name, "email": email}
-        async with database.reading() as reading:
-            return await _page(request, reading, admin, settings, account_id, entered=entered, error=error)
-    return toast(redirect(request, f"/accounts/{account_id}"), _("Saved."))
+    changes = AccountChanges(name=name, email=email, version=version)
+    entered = {"name": name, "email": email}
+    return await _changed(request, admin, settings, account_id, changes, _("Saved."), entered=entered)
 
 
 @router.post("/accounts/{account_id}/role")
 async def set_role(
     request: Request,
-    session: Writing,
     admin: Admin,
+    settings: OwnSettings,
     account_id: UUID,
     role: Annotated[Role, Form()],
     version: Annotated[int, Form()],
 ) -> Response:
-    await change_account(session, admin.guid, account_id, AccountChanges(role=role, version=version))
-    return toast(redirect(request, f"/accounts/{account_id}"), _("The role is changed."))
+    changes = AccountChanges(role=role, version=version)
+    return await _changed(request, admin, settings, account_id, changes, _("The role is changed."))
 
 
 @router.post("/accounts/{account_id}/block")
 async def set_block(
     request: Request,
-    session: Writing,
     admin: Admin,
+    settings: OwnSettings,
     account_id: UUID,
     blocked: Annotated[bool, Form()],
     version: Annotated[int, Form()],
 ) -> Response:
-    await change_account(session, admin.guid, account_id, AccountChanges(blocked=blocked, version=version))
+    changes = AccountChanges(blocked=blocked, version=version)
     told = _("The account is blocked, its sessions are ended.") if blocked else _("The block is lifted.")
-    return toast(redirect(request, f"/accounts/{account_id}"), told)
+    return await _changed(request, admin, settings, account_id, changes, told)
 
 
 @router.post("/accounts/{account_id}/sessions/end")
@@ -205,6 +196,29 @@ async def remove_factors(request: Request, session: Writing, admin: Admin, accou
     return toast(
         redirect(request, f"/accounts/{account_id}"), _("Authenticator app and passkeys are removed.")
     )
+
+
+async def _changed(
+    request: Request,
+    admin: CurrentUser,
+    settings: AuthSettings,
+    account_id: UUID,
+    changes: AccountChanges,
+    told: str,
+    *,
+    entered: dict[str, str] | None = None,
+) -> Response:
+    """Change an account; what is refused is said on its page, which shows how the account is now."""
+    database = runtime_of(request).database
+    try:
+        async with database.transaction() as session:
+            await change_account(session, admin.guid, account_id, changes)
+    except ServiceError as error:
+        if error.status >= 500:  # noqa: PLR2004  what is not the admin's to mend is shown as what it is
+            raise
+        async with database.reading() as reading:
+            return await _page(request, reading, admin, settings, account_id, entered=entered, error=error)
+    return toast(redirect(request, f"/accounts/{account_id}"), told)
 
 
 async def _page(

@@ -119,7 +119,8 @@ class TestPages:
         changed = await browser.http.post(f"{page}/role", data={"role": "manager", "version": 1})
         assert changed.status_code == 303
         outdated = await browser.http.post(f"{page}/block", data={"blocked": "true", "version": 1})
-        assert outdated.status_code == 409
+        assert (outdated.status_code, "Somebody else changed this account" in outdated.text) == (409, True)
+        assert '<option value="manager" selected>' in outdated.text, "the page shows how it is now"
         blocked = await browser.http.post(f"{page}/block", data={"blocked": "true", "version": 2})
         assert blocked.status_code == 303
         assert await auth.value("select blocked from accounts where login = 'made-by-page'")

@@ -338,6 +338,7 @@ class TestApplications:
         assert "looks at your request" in (await letters_to(auth, "anna.lee@example.org"))[0]
         admin = await auth.signed_in()
         assert 'class="count">1<' in (await admin.http.get("/accounts")).text
+        assert await waiting(auth) in (await admin.http.get("/audit?act=application_made")).text
         assert "Анна Ли" in (await admin.http.get("/applications")).text
         page = f"/applications/{await waiting(auth)}"
         assert "From Jira" in (await admin.http.get(page)).text
