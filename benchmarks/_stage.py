@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator
@@ -58,6 +59,10 @@ async def engines() -> AsyncIterator[Stage]:
     home = Home(folder)
     home.logs.mkdir()
     started: list[tuple[Running, int]] = []
+    task, loop = asyncio.current_task(), asyncio.get_running_loop()
+    assert task is not None  # noqa: S101  it runs in one
+    # A polite kill ends a benchmark as Ctrl-C does: what it started ends with it.
+    loop.add_signal_handler(signal.SIGTERM, task.cancel)
     try:
         layout = Layout.choose(PortChooser(set()).draw())
         credentials = Credentials(home.secrets_file)
@@ -84,10 +89,12 @@ async def engines() -> AsyncIterator[Stage]:
                 raise RuntimeError((home.logs / f"{service.name}-migrate.log").read_text()[-2000:])
         yield stage
     finally:
+        loop.add_signal_handler(signal.SIGTERM, lambda: None)
         for process, number in reversed(started):
             process.send_signal(number)
             await process.wait()
         shutil.rmtree(folder, ignore_errors=True)
+        loop.remove_signal_handler(signal.SIGTERM)
 
 
 @asynccontextmanager

@@ -1,5 +1,6 @@
 """`bench`: runs the programs in `benchmarks/`, each of which prints its own figures."""
 
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -23,5 +24,18 @@ def run(name: str | None, further: Sequence[str] = (), *, as_json: bool) -> int:
     for wanted in [name] if name else known:
         # As a module: run as a file, benchmarks/tracker.py would stand before the tracker itself.
         command = [sys.executable, "-m", f"benchmarks.{wanted}", *options]
-        worst = max(worst, abs(subprocess.run(command, cwd=ROOT, check=False).returncode))
+        worst = max(worst, abs(_run_to_its_end(command)))
     return worst
+
+
+def _run_to_its_end(command: Sequence[str]) -> int:
+    """Interrupted or killed politely, it still ends by itself: it stops the engines that it has started."""
+    with subprocess.Popen(command, cwd=ROOT) as program:
+        before = signal.signal(signal.SIGTERM, lambda *_: program.terminate())
+        try:
+            return program.wait()
+        except KeyboardInterrupt:
+            # The terminal has told the program as well.
+            return program.wait()
+        finally:
+            signal.signal(signal.SIGTERM, before)
