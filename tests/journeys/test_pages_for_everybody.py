@@ -65,7 +65,7 @@ async (rules) => {
 """Faults alone: what is right about a page takes the browser longer to tell than to find."""
 
 
-WIDTHS = (360, 700, 899, 900, 1149, 1150, 1280)
+WIDTHS = (360, 700, 999, 1000, 1199, 1200, 1280)
 """Where the look of pages changes, and what lies between."""
 
 MISPLACED = """
