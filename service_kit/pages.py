@@ -59,6 +59,7 @@ TOAST_COOKIE = "ates-toast"
 TOAST_LASTS_S = 30
 TOAST_LENGTH_MAX = 500
 SEE_OTHER = 303
+SERVER_ERROR = 500
 
 
 class _Compiled(BytecodeCache):
@@ -276,9 +277,14 @@ def render(
 def render_form(
     request: Request, template: str, context: Mapping[str, Any], refused: ServiceError | None = None
 ) -> HTMLResponse:
-    """Render a form with what is wrong in it: `wrong` by field, or else `error`, for above them all."""
+    """Render a form with what is wrong in it: `wrong` by field, or else `error`, for above them all.
+
+    A refusal that whoever filled it in cannot mend is raised again, to be shown as what it is.
+    """
     if refused is None:
         return render(request, template, {**context, "wrong": {}, "error": None})
+    if refused.status >= SERVER_ERROR:
+        raise refused
     said = {"wrong": refused.by_field, "error": None if refused.errors else refused.detail}
     return render(request, template, {**context, **said}, status=refused.status)
 

@@ -120,8 +120,6 @@ async def save_new_account(
         if invite:
             await send_password_link(session, admin.guid, account.id)
     except ServiceError as error:
-        if error.status >= 500:  # noqa: PLR2004  what is not the admin's to mend is shown as what it is
-            raise
         return _new_form(request, entered, error)
     told = _("The account is created; a letter is on its way.") if invite else _("The account is created.")
     return toast(redirect(request, f"/accounts/{account.id}"), told)
@@ -214,8 +212,6 @@ async def _changed(
         async with database.transaction() as session:
             await change_account(session, admin.guid, account_id, changes)
     except ServiceError as error:
-        if error.status >= 500:  # noqa: PLR2004  what is not the admin's to mend is shown as what it is
-            raise
         async with database.reading() as reading:
             return await _page(request, reading, admin, settings, account_id, entered=entered, error=error)
     return toast(redirect(request, f"/accounts/{account_id}"), told)

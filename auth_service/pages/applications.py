@@ -77,8 +77,6 @@ async def approve(
                 time_zone=settings.business_time_zone,
             )
     except ServiceError as error:
-        if error.status >= 500:  # noqa: PLR2004  what is not the admin's to mend is shown as what it is
-            raise
         entered = {"login": login, "role": role.value}
         async with database.reading() as reading:
             return await _page(request, reading, application_id, entered, error)

@@ -100,8 +100,6 @@ async def save_new_client(
                 session, admin.guid, client_id=client_id, form=form, confidential=confidential
             )
     except ServiceError as error:
-        if error.status >= 500:  # noqa: PLR2004  what is not the admin's to mend is shown as what it is
-            raise
         return _new_form(request, client_id, form, confidential=confidential, error=error)
     if created.secret is not None:
         return _secret_page(request, created)
@@ -123,8 +121,6 @@ async def save_client(request: Request, admin: Admin, form: Described, client_id
             await change_client(session, admin.guid, client_id, form)
         _forget(request)
     except ServiceError as error:
-        if error.status >= 500:  # noqa: PLR2004  as above
-            raise
         async with database.reading() as reading:
             found = await read_client(reading, client_id)
             people = await people_at(reading, client_id)

@@ -46,8 +46,6 @@ async def take_application(
             raise TooMany(_("Too many tries. Wait a little and try again."), retry_after_s=RETRY_AFTER_S)
         await apply_for_account(session, **entered, locale=locale_in_use())
     except ServiceError as error:
-        if error.status >= 500:  # noqa: PLR2004  what is not theirs to mend is shown as what it is
-            raise
         return _form(request, entered, error)
     return render(request, "auth/join.html", {"entered": entered, "sent": True})
 

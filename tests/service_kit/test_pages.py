@@ -13,9 +13,10 @@ from fastapi import Request, Response
 from jinja2 import DictLoader
 
 from service_kit.clock import FixedClock
+from service_kit.errors import Conflict, Invalid, Unavailable
 from service_kit.identity import CurrentUser, Role
 from service_kit.navigation import navigation
-from service_kit.pages import Pages, day, redirect, render, role_label, toast, wants_fragment
+from service_kit.pages import Pages, day, redirect, render, render_form, role_label, toast, wants_fragment
 from service_kit.text import in_locale
 from service_kit.text import message as _
 from service_kit.web import ServiceRouter, create_app
@@ -37,6 +38,16 @@ BIRDS = """\
 {{ ui.pager(query(cursor="next"), "birds") }}{% endblock %}</ul>{% endblock %}
 """
 
+RING = """\
+{% extends "base.html" %}{% block main %}{% if error %}{{ ui.problems([], error) }}{% endif %}
+<form method="post">{{ ui.field("ring", "Ring", "", error=wrong.get("ring")) }}</form>{% endblock %}
+"""
+REFUSALS = {
+    "field": Invalid.of("ring", "No such ring."),
+    "whole": Conflict("The cage is full."),
+    "ours": Unavailable("The aviary is closed for the moment."),
+}
+
 
 def routes() -> ServiceRouter:
     router = ServiceRouter()
@@ -53,6 +64,10 @@ def routes() -> ServiceRouter:
     @router.post("/feed")
     async def feed(request: Request) -> Response:
         return toast(render(request, "birds.html", {"birds": []}, "birds"), "Попугай сыт 🦜", "info")
+
+    @router.post("/rings/{kind}")
+    async def ring(request: Request, kind: str) -> Response:
+        return render_form(request, "ring.html", {}, REFUSALS[kind])
 
     return router
 
@@ -73,7 +88,7 @@ async def app() -> AsyncIterator[httpx2.ASGITransport]:
     )
     async with composed.router.lifespan_context(composed):
         pages: Pages = composed.state.runtime.pages
-        pages.loader.loaders = [*pages.loader.loaders, DictLoader({"birds.html": BIRDS})]
+        pages.loader.loaders = [*pages.loader.loaders, DictLoader({"birds.html": BIRDS, "ring.html": RING})]
 
         async def polly(_request: Request) -> CurrentUser:
             return POLLY
@@ -119,6 +134,22 @@ class TestFragments:
         """'Show more' changes the cursor and nothing else of the address."""
         text = (await client.get("birds?status=open&cursor=a")).text
         assert 'href="/sample/birds?status=open&amp;cursor=next"' in text
+
+
+class TestForms:
+    async def test_a_mistake_stands_at_its_field(self, client: httpx2.AsyncClient) -> None:
+        """What is wrong with a field is said there, what is wrong with the whole above it."""
+        field, whole = await client.post("rings/field"), await client.post("rings/whole")
+        assert (field.status_code, whole.status_code) == (422, 409)
+        assert '<p class="error" id="field-ring-error">No such ring.</p>' in field.text
+        assert 'role="alert"' not in field.text
+        assert re.search(r'role="alert">\s*<p><strong>The cage is full\.', whole.text)
+
+    async def test_what_nobody_can_mend_in_a_form_is_no_form(self, client: httpx2.AsyncClient) -> None:
+        """Trouble of our own is shown as such, not as a mistake of whoever filled the form in."""
+        answer = await client.post("rings/ours")
+        assert (answer.status_code, "field-ring" in answer.text) == (503, False)
+        assert "The aviary is closed" in answer.text
 
 
 class TestToasts:
