@@ -103,7 +103,7 @@ def create_account_command(
         bool, typer.Option("--password", help="Read a password from standard input.")
     ] = False,
 ) -> None:
-    """Create an account; without a password nobody can sign in to it yet."""
+    """Create an account; without a password it is signed in to by a code in a letter alone."""
     # Never an argument: those are visible to everybody on the machine.
     secret = _read_password() if password else None
 

@@ -15,6 +15,7 @@ from local_stack.client import Client, connect
 from local_stack.delivery import Delivery
 from local_stack.environment import adjusted
 from local_stack.home import Home
+from local_stack.money import dollars
 from local_stack.state import State
 from local_stack.troubles import Trouble
 
@@ -107,21 +108,18 @@ def _result(day: date, books: dict[str, Any], reported: dict[str, Any]) -> Table
     table = Table(title=f"{day} is closed", show_header=False, box=None, title_justify="left")
     table.add_column(style="dim")
     table.add_column(justify="right")
+    dearest = reported["max_cost_task_cents"]
     rows = {
-        "income": _dollars(books["income_cents"]),
-        "fees": _dollars(books["fees_cents"]),
-        "rewards": _dollars(books["rewards_cents"]),
-        "paid out": f"{_dollars(books['payouts_cents'])} to {books['payout_count']}",
-        "debts carried": _dollars(books["carried_debt_cents"]),
+        "income": dollars(books["income_cents"]),
+        "fees": dollars(books["fees_cents"]),
+        "rewards": dollars(books["rewards_cents"]),
+        "paid out": f"{dollars(books['payouts_cents'])} to {books['payout_count']}",
+        "debts carried": dollars(books["carried_debt_cents"]),
         "late entries": str(books["late_count"]),
-        "dearest task": _dollars(reported["max_cost_task_cents"]),
+        "dearest task": "-" if dearest is None else dollars(dearest),
         "tasks in profit / deficit": f"{reported['task_count_profit']} / {reported['task_count_deficit']}",
         "accounts below zero": str(reported["accounts_negative"]),
     }
     for name, value in rows.items():
         table.add_row(name, value)
     return table
-
-
-def _dollars(cents: int | None) -> str:
-    return "-" if cents is None else f"{cents / 100:,.2f} $"

@@ -13,6 +13,7 @@ from rich.console import Console
 from local_stack.credentials import Credentials
 from local_stack.environment import database_url
 from local_stack.home import Home
+from local_stack.money import dollars
 from local_stack.services import BILLING, SERVICES
 from local_stack.state import State
 from local_stack.troubles import Trouble
@@ -212,15 +213,12 @@ async def _with_ledger(connection: asyncpg.Connection, hops: list[Hop], ids: set
         cause = acted.get(f"event {row['event_id']}")
         # What no fact caused is shown where it is first spoken of: days have a clock of their own.
         at = cause.at if cause is not None else min((hop.at for hop in hops), default=row["recorded_at"])
-        posted.append(Hop(at, 3, "ledger", f"{row['kind']} {_signed(row)}", _posting(row)))
+        amount = dollars(row["amount_cents"], signed=True)
+        posted.append(Hop(at, 3, "ledger", f"{row['kind']} {amount}", _posting(row)))
     return hops + posted
-
-
-def _signed(row: Any) -> str:
-    return f"{row['amount_cents'] / 100:+.2f} $"
 
 
 def _posting(row: Any) -> str:
     late = ", late" if row["late"] else ""
-    balance = row["balance_after_cents"] / 100
-    return f"account {row['account_id']} now {balance:.2f} $, day {row['business_date']}{late}"
+    balance = dollars(row["balance_after_cents"])
+    return f"account {row['account_id']} now {balance}, day {row['business_date']}{late}"

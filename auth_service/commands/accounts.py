@@ -76,7 +76,7 @@ async def create_account(
     locale: str | None = None,
     password_hash: str | None = None,
 ) -> Account:
-    """Create an account. Without a password nobody can sign in to it yet."""
+    """Create an account. Without a password it is signed in to by a code in a letter alone."""
     now = clock(session).now()
     described = cleaned(
         login=lambda: clean_login(login),
