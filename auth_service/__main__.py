@@ -10,13 +10,18 @@ from typing import Annotated
 
 import typer
 
-from auth_service.commands.accounts import AccountChanges, change_account, create_account
+from auth_service.commands.accounts import (
+    AccountChanges,
+    AccountForm,
+    change_account,
+    create_account_with_password,
+)
 from auth_service.commands.clients import change_safety, create_client
 from auth_service.commands.keys import rotate_keys
 from auth_service.commands.oauth import Provider, mint_access_token
 from auth_service.commands.passwords import Passwords
 from auth_service.commands.sessions import begin_for_console
-from auth_service.domain.accounts import AccountNotFound, check_new_password, clean_login
+from auth_service.domain.accounts import AccountNotFound, clean_login
 from auth_service.domain.audit import ACTS
 from auth_service.domain.clients import GRANTS, SCOPES, ClientForm
 from auth_service.domain.keys import ALGORITHMS, ID_TOKENS
@@ -108,22 +113,17 @@ def create_account_command(
     secret = _read_password() if password else None
 
     async def create(console: Console) -> None:
-        password_hash = None
-        if secret is not None:
-            check_new_password(secret, clean_login(login))
-            password_hash = await Passwords(workers=1).make(secret)
+        form = AccountForm(
+            login=login,
+            name=name or login,
+            role=role,
+            time_zone=console.settings.business_time_zone,
+            email=email,
+            locale=locale,
+            password=secret,
+        )
         async with console.saying() as session:
-            account = await create_account(
-                session,
-                None,
-                login=login,
-                name=name or login,
-                role=role,
-                email=email or None,
-                locale=locale,
-                time_zone=console.settings.business_time_zone,
-                password_hash=password_hash,
-            )
+            account = await create_account_with_password(session, None, form, Passwords(workers=1))
         typer.echo(str(account.id))
 
     run(create)

@@ -11,7 +11,6 @@ from auth_service.api.described import PROBLEMS
 from auth_service.commands import accounts as commands
 from auth_service.commands.accounts import AccountChanges
 from auth_service.commands.passwords import Passwords
-from auth_service.domain.accounts import check_new_password, clean_login
 from auth_service.models import Account
 from auth_service.queries import accounts as queries
 from service_kit.identity import CurrentUser, Role, require
@@ -55,7 +54,7 @@ class NewAccount(Payload):
     locale: Locale | None = None
     time_zone: TimeZone | None = None
     password: SecretStr | None = None
-    """Absent: nobody can sign in to the account until a password is set."""
+    """Absent: the person signs in by codes in letters alone until one is set."""
 
 
 class AccountPatch(Payload):
@@ -98,21 +97,16 @@ async def create_account(
     actor: Admin, session: Writing, passwords: PasswordsDep, settings: SettingsDep, new: NewAccount
 ) -> AccountView:
     """Create an account, and with it what the other services keep for it."""
-    password_hash = None
-    if new.password is not None:
-        check_new_password(new.password.get_secret_value(), clean_login(new.login))
-        password_hash = await passwords.make(new.password.get_secret_value())
-    account = await commands.create_account(
-        session,
-        actor.guid,
+    form = commands.AccountForm(
         login=new.login,
         name=new.name,
         role=new.role,
+        time_zone=new.time_zone or settings.business_time_zone,
         email=new.email,
         locale=new.locale,
-        time_zone=new.time_zone or settings.business_time_zone,
-        password_hash=password_hash,
+        password=None if new.password is None else new.password.get_secret_value(),
     )
+    account = await commands.create_account_with_password(session, actor.guid, form, passwords)
     return AccountView.model_validate(account)
 
 

@@ -1,8 +1,9 @@
 """Accounts: created, changed, given roles, blocked. Each change that others need is said as a fact."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import delete, func, select
@@ -11,13 +12,16 @@ from sqlalchemy.exc import IntegrityError
 from auth_service.commands.audit import record
 from auth_service.commands.letters import Kind, queue_letter
 from auth_service.commands.links import forget_links
+from auth_service.commands.passwords import Passwords
 from auth_service.commands.sessions import end_sessions_of
 from auth_service.domain.accounts import (
     AccountNotFound,
     EditedMeanwhile,
     EmailTaken,
     LoginTaken,
+    MalformedAccount,
     OwnAccount,
+    check_new_password,
     clean_email,
     clean_locale,
     clean_login,
@@ -36,6 +40,8 @@ from service_kit.ids import new_id
 from service_kit.outbox import publish
 from service_kit.roles import Role
 from service_kit.text import message as _
+
+NO_LETTER = _("Without an e-mail address nobody gets a letter.")
 
 PROFILE: dict[str, Callable[[str], object]] = {
     "name": clean_name,
@@ -64,30 +70,30 @@ class AccountChanges:
     """The version the editor saw; a newer one refuses the edit."""
 
 
+@dataclass(frozen=True)
+class AccountForm:
+    """An account as somebody describes it."""
+
+    login: str
+    name: str
+    role: Role
+    time_zone: str
+    email: str | None = None
+    locale: str | None = None
+    password: str | None = field(default=None, repr=False)
+    invited: bool = False
+    """A letter is to lead to a password."""
+
+
 async def create_account(
-    session: Session,
-    actor_id: UUID | None,
-    *,
-    login: str,
-    name: str,
-    role: Role,
-    time_zone: str,
-    email: str | None = None,
-    locale: str | None = None,
-    password_hash: str | None = None,
+    session: Session, actor_id: UUID | None, form: AccountForm, *, password_hash: str | None = None
 ) -> Account:
     """Create an account. Without a password it is signed in to by a code in a letter alone."""
     now = clock(session).now()
-    described = cleaned(
-        login=lambda: clean_login(login),
-        name=lambda: clean_name(name),
-        email=lambda: clean_email(email),
-        locale=lambda: clean_locale(locale or "") or None,
-        time_zone=lambda: clean_time_zone(time_zone),
-    )
+    described = _described(form)
     account = Account(
         id=new_id(),
-        role=role.value,
+        role=form.role.value,
         blocked=False,
         password_hash=password_hash,
         created_at=now,
@@ -97,13 +103,23 @@ async def create_account(
     await _insert(session, account)
     await publish(
         session,
-        AccountCreated(user_guid=account.id, role=role, active=True, created_at=now),
+        AccountCreated(user_guid=account.id, role=form.role, active=True, created_at=now),
         key=account.id,
         occurred_at=now,
     )
     await _say_updated(session, account)
-    record(session, "account_created", actor_id=actor_id, account_id=account.id, details={"role": role.value})
+    details = {"role": form.role.value}
+    record(session, "account_created", actor_id=actor_id, account_id=account.id, details=details)
     return account
+
+
+async def create_account_with_password(
+    session: Session, actor_id: UUID | None, form: AccountForm, passwords: Passwords
+) -> Account:
+    """Create an account whose password may be given with it, and is checked with all the rest."""
+    _described(form)
+    password_hash = None if form.password is None else await passwords.make(form.password)
+    return await create_account(session, actor_id, form, password_hash=password_hash)
 
 
 async def create_first_admin(
@@ -113,15 +129,8 @@ async def create_first_admin(
     await session.execute(select(func.pg_advisory_xact_lock(lock_key("auth first admin"))))
     if await session.scalar(select(Account.id).limit(1)) is not None:
         return None
-    return await create_account(
-        session,
-        None,
-        login=login,
-        name=login,
-        role=Role.ADMIN,
-        time_zone=time_zone,
-        password_hash=password_hash,
-    )
+    form = AccountForm(login=login, name=login, role=Role.ADMIN, time_zone=time_zone)
+    return await create_account(session, None, form, password_hash=password_hash)
 
 
 async def change_account(
@@ -175,10 +184,35 @@ async def send_password_link(session: Session, actor_id: UUID, account_id: UUID)
     """Have a letter sent by which the person chooses a password. Raises `NoAddress`."""
     account = await _locked(session, account_id)
     if account.email is None:
-        raise NoAddress.of("email", _("Without an e-mail address nobody gets a letter."))
+        raise NoAddress.of("email", NO_LETTER)
     kind: Kind = "invite" if account.password_hash is None else "reset"
     await queue_letter(session, kind, {"account": str(account_id)})
     record(session, "password_link_sent", actor_id=actor_id, account_id=account_id, details={"kind": kind})
+
+
+def _described(form: AccountForm) -> dict[str, Any]:
+    """What of a form is kept, cleaned. Raises `MalformedAccount`, `WeakPassword`."""
+
+    def email() -> str | None:
+        cleaned_email = clean_email(form.email)
+        if form.invited and cleaned_email is None:
+            raise MalformedAccount.of("email", NO_LETTER)
+        return cleaned_email
+
+    def password() -> None:
+        if form.password is not None:
+            check_new_password(form.password, form.login.strip().lower())
+
+    described = cleaned(
+        login=lambda: clean_login(form.login),
+        name=lambda: clean_name(form.name),
+        email=email,
+        locale=lambda: clean_locale(form.locale or "") or None,
+        time_zone=lambda: clean_time_zone(form.time_zone),
+        password=password,
+    )
+    del described["password"]
+    return described
 
 
 async def _change_profile(
@@ -195,8 +229,8 @@ async def _change_profile(
         return
     if "email" in changed:
         await _take_email(session, account, wanted["email"])
-    for field in changed:
-        setattr(account, field, wanted[field])
+    for name in changed:
+        setattr(account, name, wanted[name])
     account.version += 1
     record(session, "account_updated", actor_id=actor_id, account_id=account.id, details={"fields": changed})
     # Names and addresses stay here; others hear only what they need to show things rightly.

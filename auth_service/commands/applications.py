@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
-from auth_service.commands.accounts import create_account
+from auth_service.commands.accounts import AccountForm, create_account
 from auth_service.commands.audit import record
 from auth_service.commands.letters import queue_letter
 from auth_service.domain.accounts import clean_login, clean_name, needed_email
@@ -68,16 +68,15 @@ async def approve_application(
 ) -> Account:
     """Make the account; the letter with its link proves that the address is the applicant's."""
     found = await _waiting(session, application_id)
-    account = await create_account(
-        session,
-        actor_id,
+    form = AccountForm(
         login=login,
         name=found.name,
         role=role,
+        time_zone=time_zone,
         email=found.email,
         locale=found.locale,
-        time_zone=time_zone,
     )
+    account = await create_account(session, actor_id, form)
     found.account_id = account.id
     _decide(session, found, actor_id, "application_approved", account.id)
     await queue_letter(session, "approved", {"account": str(account.id)}, locale=found.locale)

@@ -7,14 +7,13 @@ from fastapi import Form, Query, Request, Response
 
 from auth_service.commands.accounts import (
     AccountChanges,
+    AccountForm,
     change_account,
-    create_account,
+    create_account_with_password,
     send_password_link,
     sign_out_account,
 )
 from auth_service.commands.factors import reset_factors
-from auth_service.domain.accounts import check_new_password, clean_login
-from auth_service.domain.links import NoAddress
 from auth_service.pages.sign_on import OwnSettings, PasswordsDep
 from auth_service.queries.accounts import account as read_account
 from auth_service.queries.accounts import accounts as read_accounts
@@ -100,23 +99,17 @@ async def save_new_account(
         "invite": invite,
     }
     try:
-        if invite and not email.strip():
-            raise NoAddress.of("email", _("Without an e-mail address nobody gets a letter."))
-        password_hash = None
-        if password:
-            check_new_password(password, clean_login(login))
-            password_hash = await passwords.make(password)
-        account = await create_account(
-            session,
-            admin.guid,
+        form = AccountForm(
             login=login,
             name=name,
             role=role,
-            email=email or None,
-            locale=locale or None,
             time_zone=settings.business_time_zone,
-            password_hash=password_hash,
+            email=email,
+            locale=locale,
+            password=password or None,
+            invited=invite,
         )
+        account = await create_account_with_password(session, admin.guid, form, passwords)
         if invite:
             await send_password_link(session, admin.guid, account.id)
     except ServiceError as error:

@@ -298,7 +298,9 @@ class TestInvitations:
         browser = await auth.signed_in()
         form = {"login": "uninvited", "name": "Maria", "role": "manager", "invite": "true"}
         refused = await browser.http.post("/accounts/new", data=form)
-        assert (refused.status_code, "Maria" in refused.text) == (409, True)
+        assert (refused.status_code, "Maria" in refused.text) == (422, True)
+        several = await browser.http.post("/accounts/new", data=form | {"login": "a b", "password": "short"})
+        assert re.findall(r'id="field-(\w+)-error"', several.text) == ["login", "email", "password"]
         assert await auth.value("select count(*) from accounts where login = 'uninvited'") == 0
 
     async def test_afterwards(self, auth: Auth) -> None:
