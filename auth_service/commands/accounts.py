@@ -19,7 +19,6 @@ from auth_service.domain.accounts import (
     EditedMeanwhile,
     EmailTaken,
     LoginTaken,
-    MalformedAccount,
     OwnAccount,
     check_new_password,
     clean_email,
@@ -29,6 +28,7 @@ from auth_service.domain.accounts import (
     clean_phone,
     clean_postal_address,
     clean_time_zone,
+    needed_email,
 )
 from auth_service.domain.links import NoAddress
 from auth_service.events import AccountBlocked, AccountCreated, AccountRoleChanged, AccountUpdated
@@ -89,11 +89,29 @@ async def create_account(
     session: Session, actor_id: UUID | None, form: AccountForm, *, password_hash: str | None = None
 ) -> Account:
     """Create an account. Without a password it is signed in to by a code in a letter alone."""
-    now = clock(session).now()
+    return await _create(session, actor_id, form.role, _described(form), password_hash)
+
+
+async def create_account_with_password(
+    session: Session, actor_id: UUID | None, form: AccountForm, passwords: Passwords
+) -> Account:
+    """Create an account whose password may be given with it, and is checked with all the rest."""
     described = _described(form)
+    password_hash = None if form.password is None else await passwords.make(form.password)
+    return await _create(session, actor_id, form.role, described, password_hash)
+
+
+async def _create(
+    session: Session,
+    actor_id: UUID | None,
+    role: Role,
+    described: dict[str, Any],
+    password_hash: str | None,
+) -> Account:
+    now = clock(session).now()
     account = Account(
         id=new_id(),
-        role=form.role.value,
+        role=role.value,
         blocked=False,
         password_hash=password_hash,
         created_at=now,
@@ -103,23 +121,13 @@ async def create_account(
     await _insert(session, account)
     await publish(
         session,
-        AccountCreated(user_guid=account.id, role=form.role, active=True, created_at=now),
+        AccountCreated(user_guid=account.id, role=role, active=True, created_at=now),
         key=account.id,
         occurred_at=now,
     )
     await _say_updated(session, account)
-    details = {"role": form.role.value}
-    record(session, "account_created", actor_id=actor_id, account_id=account.id, details=details)
+    record(session, "account_created", actor_id=actor_id, account_id=account.id, details={"role": role.value})
     return account
-
-
-async def create_account_with_password(
-    session: Session, actor_id: UUID | None, form: AccountForm, passwords: Passwords
-) -> Account:
-    """Create an account whose password may be given with it, and is checked with all the rest."""
-    _described(form)
-    password_hash = None if form.password is None else await passwords.make(form.password)
-    return await create_account(session, actor_id, form, password_hash=password_hash)
 
 
 async def create_first_admin(
@@ -193,12 +201,6 @@ async def send_password_link(session: Session, actor_id: UUID, account_id: UUID)
 def _described(form: AccountForm) -> dict[str, Any]:
     """What of a form is kept, cleaned. Raises `MalformedAccount`, `WeakPassword`."""
 
-    def email() -> str | None:
-        cleaned_email = clean_email(form.email)
-        if form.invited and cleaned_email is None:
-            raise MalformedAccount.of("email", NO_LETTER)
-        return cleaned_email
-
     def password() -> None:
         if form.password is not None:
             check_new_password(form.password, form.login.strip().lower())
@@ -206,7 +208,7 @@ def _described(form: AccountForm) -> dict[str, Any]:
     described = cleaned(
         login=lambda: clean_login(form.login),
         name=lambda: clean_name(form.name),
-        email=email,
+        email=lambda: needed_email(form.email, NO_LETTER) if form.invited else clean_email(form.email),
         locale=lambda: clean_locale(form.locale or "") or None,
         time_zone=lambda: clean_time_zone(form.time_zone),
         password=password,

@@ -15,6 +15,7 @@ EMPLOYEES = frozenset(Role) - {Role.CLIENT}
 
 LOGIN = re.compile(r"[a-z0-9](?:[a-z0-9._@+-]{0,62}[a-z0-9])?")
 EMAIL = re.compile(r"""[^@\s,;:<>()"\\\[\]]{1,64}@[^@\s,;:<>()"\\\[\]]{1,190}\.[^@\s.,;:<>()"\\\[\]]{1,63}""")
+NO_EMAIL = _("This is not an e-mail address.")
 PHONE = re.compile(r"\+[1-9][0-9]{6,14}")
 NAME_LENGTH_MAX = 120
 ADDRESS_LENGTH_MAX = 300
@@ -71,14 +72,14 @@ def clean_email(value: str | None) -> str | None:
         return None
     # Nothing invisible, nothing that means something in the head of a letter.
     if not EMAIL.fullmatch(email) or not email.isprintable():
-        raise MalformedAccount.of("email", _("This is not an e-mail address."))
+        raise MalformedAccount.of("email", NO_EMAIL)
     return email
 
 
-def needed_email(value: str) -> str:
-    """An address where there has to be one."""
+def needed_email(value: str | None, absent: str = NO_EMAIL) -> str:
+    """An address where there has to be one; `absent` says why."""
     if (email := clean_email(value)) is None:
-        raise MalformedAccount.of("email", _("This is not an e-mail address."))
+        raise MalformedAccount.of("email", absent)
     return email
 
 
